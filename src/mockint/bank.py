@@ -1,0 +1,187 @@
+"""The only place for what a question is, and for finding one in the content folders."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from mockint.content import Frozen, load, near
+from mockint.errors import ContentError, UsageError
+from mockint.rubric import (
+    Conversation,
+    Rubric,
+    Samples,
+    Scale,
+    Slug,
+    TargetLevel,
+    Text,
+    load_conversation,
+    load_rubric,
+    load_samples,
+    load_scale,
+)
+
+Track = Literal[
+    "rag",
+    "agents",
+    "fine-tuning",
+    "llm-fundamentals",
+    "evaluation",
+    "ml-fundamentals",
+    "python-swe",
+    "infrastructure",
+    "cost-latency",
+    "safety",
+    "research",
+    "behavioural",
+]
+Kind = Literal["concept", "design", "debugging", "estimation", "coding", "experience", "behavioural"]
+
+TRACKS: tuple[Track, ...] = get_args(Track)
+
+
+class Fact(Frozen):
+    """Something that the interviewer may tell a candidate who asks."""
+
+    about: Text
+    say: Text
+
+
+class Question(Frozen):
+    id: Slug
+    track: Track
+    title: Text
+    kind: Kind
+    levels: tuple[TargetLevel, ...] = Field(min_length=1)
+    """The target levels that it is asked at."""
+    minutes: int = Field(ge=1, le=60)
+    topics: tuple[Text, ...] = Field(min_length=1)
+    ask: Text
+    """The question as an interviewer says it aloud."""
+    facts: tuple[Fact, ...] = ()
+    hints: tuple[Text, ...] = Field(default=(), max_length=3)
+    """From vague to plain."""
+    origins: tuple[Slug, ...] = ()
+    """Ids of `bank/origins.tsv`: where candidates reported it."""
+
+
+class Source(Frozen):
+    title: Text
+    address: Text
+
+
+@dataclass(frozen=True)
+class Origin:
+    id: str
+    group: str
+    mark: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The questions of all content folders, by id; rubrics and samples are read when they are asked for."""
+
+    folders: tuple[Path, ...]
+    questions: dict[str, Question]
+    overridden: tuple[Path, ...] = ()
+    """Files that a later folder's file of the same name replaced."""
+
+    def question(self, name: str) -> Question:
+        """Raises UsageError when there is no such question."""
+        if name in self.questions:
+            return self.questions[name]
+        raise UsageError(f"There is no question {name!r}{near(name, self.questions)}", hint="See: mockint bank list")
+
+    def rubric(self, question: Question) -> Rubric:
+        return load_rubric(self.folders, question.track, question.id)
+
+    def samples(self, question: Question) -> Samples:
+        return load_samples(self.folders, question.track, question.id)
+
+    @cached_property
+    def scale(self) -> Scale:
+        return load_scale(self.folders)
+
+    @cached_property
+    def conversation(self) -> Conversation:
+        return load_conversation(self.folders)
+
+
+def load_bank(folders: Sequence[Path]) -> Bank:
+    """Raises ContentError, with every problem of the first broken file."""
+    files: dict[tuple[str, str], Path] = {}
+    overridden: list[Path] = []
+    for path in question_files(folders):
+        name = (path.parent.name, path.name)
+        if name in files:
+            overridden.append(files[name])
+        files[name] = path
+    questions = [load(path, Question) for _, path in sorted(files.items())]
+    return Bank(tuple(folders), {question.id: question for question in questions}, tuple(overridden))
+
+
+def question_files(folders: Sequence[Path]) -> list[Path]:
+    """Returns every question's file, folder by folder."""
+    return [path for root in folders for track in TRACKS for path in sorted((root / "bank" / track).glob("*.yaml"))]
+
+
+def load_origins(folders: Sequence[Path]) -> dict[str, Origin]:
+    """Returns where candidates reported each question, from the `bank/origins.tsv` of all folders."""
+    origins: dict[str, Origin] = {}
+    for path in (root / "bank" / "origins.tsv" for root in folders):
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                    sources = tuple(row["sources"].replace(",", " ").split())
+                    origins[row["id"]] = Origin(row["id"], row["group"], row["mark"], sources)
+    return origins
+
+
+def choose(
+    bank: Bank,
+    *,
+    tracks: Iterable[str],
+    level: TargetLevel,
+    minutes: int,
+    count: int | None,
+    seed: int,
+) -> tuple[Question, ...]:
+    """Draws questions for the level that fit the minutes: the same seed over the same bank draws the same ones.
+
+    Tracks are taken in turn, so that each is asked about; `count` caps how many.
+
+    Raises:
+        UsageError: nothing fits.
+    """
+    wanted = tuple(dict.fromkeys(tracks)) or tuple(dict.fromkeys(q.track for q in bank.questions.values()))
+    shuffled = random.Random(seed)  # noqa: S311 (a repeatable draw, no secret)
+    piles = []
+    for track in sorted(wanted):
+        pile = [q for q in bank.questions.values() if q.track == track and level in q.levels]
+        shuffled.shuffle(pile)
+        piles.append(pile)
+    shuffled.shuffle(piles)
+    chosen: list[Question] = []
+    left = minutes
+    while any(piles) and (count is None or len(chosen) < count):
+        for pile in piles:
+            fitting = next((q for q in pile if q.minutes <= left), None)
+            pile[:] = [q for q in pile if q is not fitting] if fitting else []
+            if fitting and (count is None or len(chosen) < count):
+                chosen.append(fitting)
+                left -= fitting.minutes
+    if not chosen:
+        raise UsageError(
+            f"No question on {', '.join(wanted)} at level {level} fits {minutes} minutes.",
+            hint="Give more --minutes, another --level, or see: mockint bank list",
+        )
+    return tuple(chosen)
+

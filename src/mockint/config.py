@@ -1,0 +1,228 @@
+"""The only reader of the environment, and the only place that decides which settings are in force.
+
+Later layers win: defaults, the user's file, the project's file, `MOCKINT_…` variables, flags. Importing this module reads
+nothing. (pydantic-settings would do a part of it for 60 ms of every start, and cannot say where a value came from.)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from mockint.content import Frozen, default_config, default_home, explain, project_config, roots
+from mockint.errors import ContentError, UsageError
+
+OFFLINE = "offline"
+PREFIX = "MOCKINT_"
+NESTED = "__"
+NOT_SETTINGS = {"MOCKINT_CONFIG", "MOCKINT_HOME"}
+
+
+def _reference(value: str) -> str:
+    if value != OFFLINE and not all(value.partition("/")):
+        raise ValueError(f"must be {OFFLINE!r} or PROVIDER/MODEL, not {value!r}")
+    return value
+
+
+Reference = Annotated[str, AfterValidator(_reference)]
+"""A model: "offline", or PROVIDER/MODEL."""
+
+
+class Models(Frozen):
+    interviewer: Reference = OFFLINE
+    grader: Reference = OFFLINE
+    fallback: tuple[Reference, ...] = ()
+    """Tried in order when a model is unavailable."""
+
+
+class Provider(Frozen):
+    """An OpenAI-compatible server."""
+
+    base_url: str
+    api_key_env: str | None = None
+    """The name of a variable, never the key itself."""
+    adapter: Literal["openai", "litellm"] = "openai"
+    """Which client library speaks to it."""
+
+
+class Limits(Frozen):
+    deadline_seconds: float = Field(default=60, gt=0)
+    """For one exchange with a model, its retries included."""
+    tries: int = Field(default=4, ge=1, le=10)
+    usd_per_session: float | None = Field(default=None, ge=0)
+
+
+class Interview(Frozen):
+    level: Literal["junior", "mid", "senior", "staff"] = "mid"
+    minutes: int = Field(default=30, ge=1, le=240)
+    probes: int = Field(default=2, ge=0, le=6)
+    """Most follow-up questions about one question."""
+
+
+class Terminal(Frozen):
+    send: Literal["enter", "alt-enter"] = "enter"
+    """The key that sends an answer; the other one starts a new line."""
+
+
+class Content(Frozen):
+    paths: tuple[Path, ...] = ()
+
+
+class Settings(Frozen):
+    models: Models = Models()
+    providers: dict[str, Provider] = {}
+    limits: Limits = Limits()
+    interview: Interview = Interview()
+    terminal: Terminal = Terminal()
+    content: Content = Content()
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    """Where it comes from: "user file …", "environment", "flags"."""
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings in force, with the layer that each came from, by dotted key."""
+
+    settings: Settings
+    origin: dict[str, str]
+    home: Path
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return roots(self.settings.content.paths)
+
+    def key(self, provider: Provider) -> str | None:
+        """Returns the provider's API key from the environment.
+
+        Raises:
+            ContentError: the variable that should hold it is not set.
+        """
+        if provider.api_key_env is None:
+            return None
+        if value := os.environ.get(provider.api_key_env):
+            return value
+        raise ContentError(
+            f"The variable {provider.api_key_env!r}, which holds the key for {provider.base_url}, is not set.",
+            hint=f"export {provider.api_key_env}=… and start again.",
+        )
+
+
+def load_config(
+    *, file: Path | None = None, home: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> Config:
+    """Reads every layer.
+
+    Raises:
+        UsageError: the file that was named does not exist.
+        ContentError: with every problem of the settings.
+    """
+    layers = [*_files(file), Layer("environment", _environment()), Layer("flags", dict(flags or {}))]
+    merged: dict[str, Any] = {}
+    origin = {key: "default" for key, _ in flat(Settings().model_dump(mode="json"))}
+    for layer in layers:
+        _merge(merged, layer.values)
+        origin |= {key: layer.name for key, _ in flat(layer.values)}
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as exc:
+        lines = []
+        for error in exc.errors():
+            key = ".".join(str(part) for part in error["loc"])
+            lines.append(f"{_layer_of(key, origin)}: {key}: {explain(error, Settings)}")
+        hint = "Correct it; every setting is listed by: mockint config show"
+        raise ContentError("\n".join(lines), hint=hint) from exc
+    chosen = home or (Path(named) if (named := os.environ.get("MOCKINT_HOME")) else default_home())
+    return Config(settings, origin, chosen.expanduser())
+
+
+def places() -> list[tuple[str, Path]]:
+    """Returns the config files that are looked for, in the order in which later ones win."""
+    if named := os.environ.get("MOCKINT_CONFIG"):
+        return [("file", Path(named))]
+    return [("user file", default_config()), ("project file", project_config())]
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    """Returns (dotted key, value) pairs."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in values.items():
+        here = f"{above}{key}"
+        pairs += flat(value, f"{here}.") if isinstance(value, Mapping) and value else [(here, value)]
+    return pairs
+
+
+def editor() -> str | None:
+    return os.environ.get("VISUAL") or os.environ.get("EDITOR")
+
+
+def prefers_plain() -> bool:
+    """Whether the terminal cannot move its cursor."""
+    return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
+
+
+def quiet_litellm() -> None:
+    """Keeps `import litellm` from fetching a price map, loading a `.env` and printing; must run before it."""
+    for name, value in (
+        ("LITELLM_LOCAL_MODEL_COST_MAP", "True"),
+        ("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True"),
+        ("LITELLM_MODE", "PRODUCTION"),
+    ):
+        os.environ.setdefault(name, value)
+
+
+def _files(named: Path | None) -> list[Layer]:
+    found = [("file", named)] if named else places()
+    layers = []
+    for name, path in found:
+        if path.is_file():
+            layers.append(Layer(f"{name} {path}", _toml(path)))
+        elif name == "file":
+            raise UsageError(f"There is no config file {str(path)!r}.", hint="Write one with: mockint config init")
+    return layers
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ContentError(f"{path}: not TOML: {exc}", hint="Correct the file, or write a new one.") from exc
+
+
+def _environment() -> dict[str, Any]:
+    """Reads MOCKINT_MODELS__GRADER=… as models.grader; values may be JSON."""
+    values: dict[str, Any] = {}
+    for name, text in sorted(os.environ.items()):
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
+            *path, last = name.removeprefix(PREFIX).lower().split(NESTED)
+            inner = values
+            for part in path:
+                inner = inner.setdefault(part, {})
+            try:
+                inner[last] = json.loads(text)
+            except json.JSONDecodeError:
+                inner[last] = text
+    return values
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _layer_of(key: str, origin: Mapping[str, str]) -> str:
+    return next((name for known, name in origin.items() if f"{known}.".startswith(f"{key}.")), "settings")

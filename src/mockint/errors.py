@@ -1,0 +1,58 @@
+"""The only place for the errors that mockint raises on purpose, with the exit code of each.
+
+```
+MockintError
+├── UsageError          2    the command cannot be carried out as it was given
+├── ContentError        3    a question, a rubric, a prompt or the config is wrong
+├── SessionError        4    a session is missing, damaged, open elsewhere, or fails its verification
+├── ModelError          5
+│   ├── ModelRefused         no use in asking again: bad key, no quota, unknown model, policy, too long
+│   └── ModelUnavailable     may work later: rate limit, time-out, server error, no connection
+└── GradingError        6    nothing could be graded
+```
+"""
+
+from __future__ import annotations
+
+
+class MockintError(Exception):
+    """Something that mockint can name: `what` happened to what, and `hint`, what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, hint: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+class UsageError(MockintError):
+    exit_code = 2
+
+
+class ContentError(MockintError):
+    exit_code = 3
+
+
+class SessionError(MockintError):
+    exit_code = 4
+
+
+class ModelError(MockintError):
+    exit_code = 5
+
+
+class ModelRefused(ModelError):
+    pass
+
+
+class ModelUnavailable(ModelError):
+    """Worth another try; `retry_after` is what the server asked for, in seconds."""
+
+    def __init__(self, what: str, *, hint: str, retry_after: float | None = None) -> None:
+        super().__init__(what, hint=hint)
+        self.retry_after = retry_after
+
+
+class GradingError(MockintError):
+    exit_code = 6

@@ -1,0 +1,136 @@
+"""The only place that compares words: sentences, stems, how far a sentence covers a cue, and where a quote stands."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+import snowballstemmer
+
+SHORTEST_QUOTE = 3
+"""Words that a quote needs to be evidence, unless the whole turn is shorter."""
+
+_STOP = frozenset(
+    "a about after all also am an and any are as at be because been before being but by can could did do does each even "
+    "every for from get gets give go goes got had has have he her here him his how i if in into is it its just kind like "
+    "lot make makes many may me might more most much my need no nor of on one only or other our out over own per really "
+    "said same say says she should so some something sort still such take takes than that the their them then there these "
+    "they thing things this those to too up us use used uses using very want was way we well were what when where which "
+    "while who whose why will with would you your".split()
+)
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A stretch of one turn, verbatim."""
+
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Find:
+    """The passage that covers a set of cues best, and how far: from 0 (not at all) to 1 (wholly)."""
+
+    score: float
+    passage: Passage | None
+
+
+@dataclass(frozen=True)
+class Cues:
+    """Ways to say one thing, and what each stem in them is worth among the other things that could be said."""
+
+    phrases: tuple[frozenset[str], ...]
+    worth: dict[str, float]
+
+
+def cues(wanted: Sequence[str], *, others: Sequence[Sequence[str]] = (), given: str = "") -> Cues:
+    """Weighs the stems of the wanted phrases: less when others' phrases share them or the question gave them away."""
+    shared = Counter(stem for group in others for stem in {stem for phrase in group for stem in stems(phrase)})
+    told = set(stems(given))
+    phrases = tuple(frozenset(stems(phrase)) for phrase in wanted)
+    worth = {
+        stem: (0.5 if stem in told else 1.0) / (1 + 0.5 * shared[stem]) for phrase in phrases for stem in phrase
+    }
+    return Cues(tuple(phrase for phrase in phrases if phrase), worth)
+
+
+def search(wanted: Cues, passages: Iterable[Passage]) -> Find:
+    """Returns the passage with the best cover; a second phrase that is covered elsewhere adds a little."""
+    best, found, covers = 0.0, None, dict.fromkeys(wanted.phrases, 0.0)
+    for passage in passages:
+        here = frozenset(stems(passage.text))
+        for phrase in covers:
+            share = _share(phrase, here, wanted.worth)
+            covers[phrase] = max(covers[phrase], share)
+            if share > best:
+                best, found = share, passage
+    ranked = sorted(covers.values(), reverse=True)
+    extra = sum(ranked[1:3]) / 2 if len(ranked) > 1 else 0.0
+    return Find(min(1.0, 0.75 * best + 0.35 * extra), found)
+
+
+def passages(turn: int, text: str) -> list[Passage]:
+    """Cuts a turn into sentences, and long sentences at their clauses; every passage is verbatim."""
+    cut = [part for sentence in _cut(_SENTENCE, text) for part in (_clauses(sentence))]
+    return [Passage(turn, part) for part in cut if stems(part)]
+
+
+def stems(text: str) -> tuple[str, ...]:
+    """Returns the stems of the words that carry meaning, in order."""
+    return tuple(_stem(word) for word in re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower()) if word not in _STOP)
+
+
+def locate(quote: str, text: str) -> str | None:
+    """Returns the stretch of `text` that the quote repeats, white space and case aside, or None.
+
+    A quote that is too short to be evidence is not found, unless it is the whole text.
+    """
+    words = _bare(quote).split()
+    if not words or (len(words) < SHORTEST_QUOTE and _bare(quote).casefold() != _bare(text).casefold()):
+        return None
+    pattern = r"\s+".join(re.escape(word) for word in words)
+    found = re.search(pattern, text, re.IGNORECASE)
+    return found.group() if found else None
+
+
+def _bare(text: str) -> str:
+    return " ".join(text.strip(" \t\n\"'“”‘’…").split())
+
+
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+_CLAUSE = re.compile(r"(?<=[,:])\s+")
+_LONG = 40
+"""Words from which a sentence is cut at its clauses: spoken answers run on."""
+
+
+def _cut(pattern: re.Pattern[str], text: str) -> list[str]:
+    return [part for part in (part.strip() for part in pattern.split(text)) if part]
+
+
+def _clauses(sentence: str) -> list[str]:
+    if len(sentence.split()) <= _LONG:
+        return [sentence]
+    ends = [found.end() for found in _CLAUSE.finditer(sentence)]
+    middle = min(ends, key=lambda end: abs(end - len(sentence) / 2), default=0)
+    if not middle:
+        return [sentence]
+    return [*_clauses(sentence[:middle].strip()), *_clauses(sentence[middle:].strip())]
+
+
+def _share(phrase: frozenset[str], here: frozenset[str], worth: dict[str, float]) -> float:
+    total = sum(worth[stem] for stem in phrase)
+    return sum(worth[stem] for stem in phrase & here) / total if total else 0.0
+
+
+@cache
+def _stemmer() -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer("english")
+
+
+@lru_cache(maxsize=20_000)
+def _stem(word: str) -> str:
+    return str(_stemmer().stemWord(word.replace("'s", "")))

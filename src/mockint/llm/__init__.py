@@ -1,0 +1,284 @@
+"""The only door to a language model: messages and an optional schema in, a `Reply` out.
+
+An adapter makes one try and translates its library's exceptions; `Model` adds what all of them share: one retry policy, one
+deadline, and the check of structured replies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from mockint.clock import Clock
+from mockint.config import OFFLINE, Config, Provider
+from mockint.content import Frozen, digest
+from mockint.errors import ModelError, ModelRefused, ModelUnavailable
+
+T = TypeVar("T", bound=BaseModel)
+Role = Literal["interviewer", "grader"]
+OnText = Callable[[str], None]
+"""Called with each piece of a streamed reply."""
+
+LONGEST_REPLY = 200_000
+"""Characters; a server that sends more is not answering the question."""
+LONGEST_WAIT = 30.0
+"""Seconds of a server's Retry-After that are obeyed; beyond it the call fails at once."""
+
+
+class Message(Frozen):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Usage(Frozen):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    usd: float | None = None
+    """None when the price is not known."""
+    calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        known = [usage.usd for usage in (self, other) if usage.calls]
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            usd=None if None in known or not known else sum(usd for usd in known if usd is not None),
+            calls=self.calls + other.calls,
+        )
+
+
+class Exchange(Frozen):
+    """One recorded exchange with a model: enough to play it again, and nothing secret."""
+
+    role: Role
+    purpose: str
+    model: str
+    prompt: str
+    """The hash of the prompt file."""
+    messages: tuple[Message, ...]
+    reply: str | None
+    cut_off: bool = False
+    usage: Usage
+    tries: int
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What one try brought."""
+
+    text: str
+    usage: Usage
+    cut_off: bool = False
+
+
+@dataclass(frozen=True)
+class Reply(Generic[T]):
+    text: str
+    parsed: T | None
+    """The reply as the schema that was asked for; None without a schema, or when the text does not fit it."""
+    problem: str | None
+    """What is wrong with the text, in words that can be sent back to the model."""
+    cut_off: bool
+    usage: Usage
+    seconds: float
+    tries: int
+
+
+class Adapter(Protocol):
+    """One way to reach a model."""
+
+    name: str
+
+    async def call(
+        self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
+    ) -> Raw:
+        """Makes one try of at most `deadline` seconds. Raises ModelRefused or ModelUnavailable."""
+
+
+@dataclass(frozen=True)
+class Model:
+    adapter: Adapter
+    clock: Clock
+    deadline_seconds: float = 60.0
+    tries: int = 4
+    longest_backoff: float = 8.0
+
+    @property
+    def name(self) -> str:
+        return self.adapter.name
+
+    async def reply(
+        self, messages: Sequence[Message], *, schema: type[T] | None = None, on_text: OnText | None = None
+    ) -> Reply[T]:
+        """Asks, and asks again while that can help.
+
+        A stream that has begun to show is not begun again: the listener has seen it.
+
+        Raises:
+            ModelRefused: no use in asking again.
+            ModelUnavailable: still failing after the last try, or the deadline has passed.
+        """
+        began = self.clock.seconds()
+        shown = False
+
+        def show(piece: str) -> None:
+            nonlocal shown
+            shown = True
+            if on_text:
+                on_text(piece)
+
+        def worth_it(state: RetryCallState) -> bool:
+            return not shown and retry_if_exception_type(ModelUnavailable)(state)
+
+        tries = AsyncRetrying(
+            retry=worth_it, stop=stop_after_attempt(self.tries), wait=self._wait, reraise=True, sleep=asyncio.sleep
+        )
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                async for attempt in tries:
+                    with attempt:
+                        left = self.deadline_seconds - (self.clock.seconds() - began)
+                        raw = await self.adapter.call(
+                            messages, schema=schema, on_text=show if on_text else None, deadline=max(left, 0.001)
+                        )
+        except TimeoutError as exc:
+            raise ModelUnavailable(
+                f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
+                hint="Try again, or give it longer: limits.deadline_seconds in mockint.toml.",
+            ) from exc
+        parsed, problem = _parse(raw, schema) if schema else (None, None)
+        number = tries.statistics.get("attempt_number", 1)
+        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, self.clock.seconds() - began, number)
+
+    def _wait(self, state: RetryCallState) -> float:
+        failure = state.outcome.exception() if state.outcome else None
+        asked = failure.retry_after if isinstance(failure, ModelUnavailable) else None
+        if asked is not None and asked > LONGEST_WAIT and failure:
+            raise failure
+        return asked if asked is not None else wait_random_exponential(multiplier=0.5, max=self.longest_backoff)(state)
+
+
+class Recorder:
+    """A model that keeps every exchange, for one role."""
+
+    def __init__(self, model: Model, *, role: Role, keep: Callable[[Exchange], None]) -> None:
+        self._model, self._role, self._keep = model, role, keep
+
+    @property
+    def name(self) -> str:
+        return self._model.name
+
+    async def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        purpose: str,
+        prompt: str,
+        schema: type[T] | None = None,
+        on_text: OnText | None = None,
+    ) -> Reply[T]:
+        """As `Model.reply`; the exchange is kept before this returns or raises."""
+
+        made: Any = {"role": self._role, "purpose": purpose, "model": self.name, "prompt": prompt}
+        try:
+            reply = await self._model.reply(messages, schema=schema, on_text=on_text)
+        except ModelError as exc:
+            self._keep(
+                Exchange(**made, messages=messages, reply=None, usage=Usage(), tries=0, seconds=0, error=exc.what)
+            )
+            raise
+        self._keep(
+            Exchange(
+                **made,
+                messages=messages,
+                reply=reply.text,
+                cut_off=reply.cut_off,
+                usage=reply.usage,
+                tries=reply.tries,
+                seconds=round(reply.seconds, 3),
+            )
+        )
+        return reply
+
+
+def connect(reference: str, *, config: Config, clock: Clock) -> Model:
+    """Returns the model behind PROVIDER/MODEL.
+
+    Raises:
+        ContentError: its provider's key is not set.
+        ModelRefused: the reference is "offline", which is no model.
+    """
+    if reference == OFFLINE:
+        raise ModelRefused("The offline interviewer has no model.", hint="Name one with --model PROVIDER/MODEL.")
+    provider, _, name = reference.partition("/")
+    known = config.settings.providers.get(provider)
+    limits = config.settings.limits
+    return Model(
+        _adapter(reference, name, known, config), clock, deadline_seconds=limits.deadline_seconds, tries=limits.tries
+    )
+
+
+def _adapter(reference: str, name: str, known: Provider | None, config: Config) -> Adapter:
+    # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
+    if known is None and not reference.startswith("openai/"):
+        from mockint.llm.litellm import LitellmAdapter
+
+        return LitellmAdapter(reference)
+    if known and known.adapter == "litellm":
+        from mockint.llm.litellm import LitellmAdapter
+
+        return LitellmAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
+    from mockint.llm.openai import OpenAIAdapter
+
+    if known:
+        return OpenAIAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
+    return OpenAIAdapter(reference, served_as=name)
+
+
+def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    """Returns the `response_format` that asks for a reply of this schema."""
+    shape = schema.model_json_schema()
+    return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": _closed(shape), "strict": True}}
+
+
+def request_digest(messages: Sequence[Message]) -> str:
+    return digest([message.model_dump() for message in messages])
+
+
+def _closed(shape: Any) -> Any:
+    """Requires every key and refuses others, as strict mode asks."""
+    if isinstance(shape, list):
+        return [_closed(part) for part in shape]
+    if not isinstance(shape, dict):
+        return shape
+    closed = {key: _closed(part) for key, part in shape.items() if key not in ("default", "title")}
+    if shape.get("type") == "object" and "properties" in shape:
+        closed |= {"required": list(shape["properties"]), "additionalProperties": False}
+        closed["properties"] = {key: _closed(part) for key, part in shape["properties"].items()}
+    return closed
+
+
+def _parse(raw: Raw, schema: type[T]) -> tuple[T | None, str | None]:
+    if raw.cut_off:
+        return None, "The reply was cut off before its end."
+    text = raw.text.strip()
+    if fenced := re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL):
+        text = fenced[1]
+    try:
+        return schema.model_validate_json(text), None
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_context=False, include_input=False)[:5]
+        told = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'reply'}: {error['msg']}" for error in first)
+        return None, f"The reply is not JSON of the shape that was asked for: {told}"
+
+
