@@ -1,0 +1,148 @@
+"""The adapter for OpenAI and for every server that speaks its chat completions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import openai  # 0.4 to 0.6 s; this module is imported only when a model of this kind is asked for
+from pydantic import BaseModel
+
+from mockint.errors import ModelError, ModelRefused, ModelUnavailable
+from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, seconds_of, strict_schema
+
+UNAVAILABLE = (
+    openai.APIConnectionError,  # APITimeoutError is one of them
+    openai.RateLimitError,
+    openai.InternalServerError,
+    openai.ConflictError,
+    openai.APIResponseValidationError,
+    openai.WebSocketConnectionClosedError,
+    openai.WebSocketQueueFullError,
+)
+REFUSED = {
+    openai.AuthenticationError: "Check the API key: providers.NAME.api_key_env names its variable.",
+    openai.PermissionDeniedError: "Check that the key may use this model.",
+    openai.NotFoundError: "Check the model's name and the provider's base_url.",
+    openai.BadRequestError: "The server does not accept what is asked; try another model.",
+    openai.UnprocessableEntityError: "The server does not accept what is asked; try another model.",
+    openai.ContentFilterFinishReasonError: "The provider's policy stopped the reply; try another model.",
+    openai.LengthFinishReasonError: "The reply was longer than the model may write; try another model.",
+    openai.InvalidWebhookSignatureError: "The server's reply makes no sense here; check base_url.",
+}
+OTHERS = (openai.APIStatusError, openai.APIError, openai.OpenAIError)
+"""Judged by their status, if they have one: see `translate`."""
+
+MAY_WORK_LATER = {408, 409, 425, 429, 529}
+
+
+class OpenAIAdapter:
+    def __init__(
+        self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None
+    ) -> None:
+        self.name = name
+        self._served_as = served_as
+        # A local server needs no key, and the library insists on one.
+        key = api_key or ("none" if base_url else None)
+        try:
+            self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0)
+        except openai.OpenAIError as exc:
+            raise ModelRefused(
+                f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
+            ) from exc
+
+    async def call(
+        self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
+    ) -> Raw:
+        asked: dict[str, Any] = {
+            "model": self._served_as,
+            "messages": [message.model_dump() for message in messages],
+            "timeout": deadline,
+        }
+        if schema:
+            asked["response_format"] = strict_schema(schema)
+        try:
+            if on_text:
+                return await self._stream(asked, on_text)
+            done = await self._client.chat.completions.create(**asked)
+        except openai.OpenAIError as exc:
+            raise translate(exc, self.name) from exc
+        return raw_of(done, self.name)
+
+    async def _stream(self, asked: dict[str, Any], on_text: OnText) -> Raw:
+        stream = await self._client.chat.completions.create(
+            **asked, stream=True, stream_options={"include_usage": True}
+        )
+        async with stream:
+            return await gather(stream, on_text, self.name)
+
+
+def translate(exc: Exception, name: str) -> ModelError:
+    """Returns mockint's error for one of the library's."""
+    status = getattr(exc, "status_code", None)
+    told = f"{name}: {_first_line(exc)}"
+    if isinstance(exc, openai.RateLimitError) and getattr(exc, "code", None) == "insufficient_quota":
+        return ModelRefused(told, hint="The account has no quota left; top it up or use another model.")
+    if isinstance(exc, UNAVAILABLE) or status in MAY_WORK_LATER or (isinstance(status, int) and status >= 500):
+        headers = getattr(getattr(exc, "response", None), "headers", {})
+        return ModelUnavailable(
+            told, hint="Try again later, or name another model.", retry_after=seconds_of(headers.get("retry-after"))
+        )
+    for kind, hint in REFUSED.items():
+        if isinstance(exc, kind):
+            return ModelRefused(told, hint=hint)
+    return ModelRefused(told, hint="Check the model and its provider with: mockint doctor --model REF")
+
+
+async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
+    """Collects a stream of chat completion chunks; a stream without a finish reason was cut off.
+
+    Raises:
+        ModelUnavailable: the stream brought nothing.
+    """
+    pieces: list[str] = []
+    usage, finish, length = Usage(calls=1), None, 0
+    async for chunk in stream:
+        if chunk.choices:
+            finish = chunk.choices[0].finish_reason or finish
+            if piece := chunk.choices[0].delta.content:
+                pieces.append(piece)
+                length += len(piece)
+                on_text(piece)
+        if getattr(chunk, "usage", None):
+            usage = usage_of(chunk.usage)
+        if length > LONGEST_REPLY:
+            raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
+    return _checked("".join(pieces), usage, finish, name)
+
+
+def raw_of(done: Any, name: str) -> Raw:
+    """Returns a chat completion as one try's result. Raises as `gather` does."""
+    if not getattr(done, "choices", None):
+        raise ModelUnavailable(f"{name} sent a reply without choices.", hint="Check base_url, or try another model.")
+    choice = done.choices[0]
+    text = choice.message.content or ""
+    return _checked(text[: LONGEST_REPLY + 1], usage_of(done.usage), choice.finish_reason, name)
+
+
+def usage_of(usage: Any) -> Usage:
+    """Returns the provider's count of tokens; 0 where it gives none."""
+    details = getattr(usage, "prompt_tokens_details", None)
+    return Usage(
+        prompt_tokens=getattr(usage, "prompt_tokens", 0) or 0,
+        completion_tokens=getattr(usage, "completion_tokens", 0) or 0,
+        cached_tokens=getattr(details, "cached_tokens", 0) or 0,
+        calls=1,
+    )
+
+
+def _checked(text: str, usage: Usage, finish: str | None, name: str) -> Raw:
+    if finish == "content_filter":
+        raise ModelRefused(f"{name}: the provider's policy stopped the reply.", hint="Try another model.")
+    if not text.strip():
+        raise ModelUnavailable(f"{name} sent an empty reply.", hint="Try again, or name another model.")
+    return Raw(text, usage, cut_off=finish in (None, "length"))
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
