@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from pydantic import Field
 
 from mockint.content import Frozen, load, near
-from mockint.errors import ContentError, UsageError
+from mockint.errors import UsageError
 from mockint.rubric import (
     Conversation,
     Rubric,
@@ -184,4 +184,3 @@ def choose(
             hint="Give more --minutes, another --level, or see: mockint bank list",
         )
     return tuple(chosen)
-

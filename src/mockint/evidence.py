@@ -14,12 +14,7 @@ SHORTEST_QUOTE = 3
 """Words that a quote needs to be evidence, unless the whole turn is shorter."""
 
 _STOP = frozenset(
-    "a about after all also am an and any are as at be because been before being but by can could did do does each even "
-    "every for from get gets give go goes got had has have he her here him his how i if in into is it its just kind like "
-    "lot make makes many may me might more most much my need no nor of on one only or other our out over own per really "
-    "said same say says she should so some something sort still such take takes than that the their them then there these "
-    "they thing things this those to too up us use used uses using very want was way we well were what when where which "
-    "while who whose why will with would you your".split()
+    ["a", "about", "after", "all", "also", "am", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before", "being", "but", "by", "can", "could", "did", "do", "does", "each", "even", "every", "for", "from", "get", "gets", "give", "go", "goes", "got", "had", "has", "have", "he", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "kind", "like", "lot", "make", "makes", "many", "may", "me", "might", "more", "most", "much", "my", "need", "no", "nor", "of", "on", "one", "only", "or", "other", "our", "out", "over", "own", "per", "really", "said", "same", "say", "says", "she", "should", "so", "some", "something", "sort", "still", "such", "take", "takes", "than", "that", "the", "their", "them", "then", "there", "these", "they", "thing", "things", "this", "those", "to", "too", "up", "us", "use", "used", "uses", "using", "very", "want", "was", "way", "we", "well", "were", "what", "when", "where", "which", "while", "who", "whose", "why", "will", "with", "would", "you", "your"]
 )
 
 
@@ -52,9 +47,7 @@ def cues(wanted: Sequence[str], *, others: Sequence[Sequence[str]] = (), given: 
     shared = Counter(stem for group in others for stem in {stem for phrase in group for stem in stems(phrase)})
     told = set(stems(given))
     phrases = tuple(frozenset(stems(phrase)) for phrase in wanted)
-    worth = {
-        stem: (0.5 if stem in told else 1.0) / (1 + 0.5 * shared[stem]) for phrase in phrases for stem in phrase
-    }
+    worth = {stem: (0.5 if stem in told else 1.0) / (1 + 0.5 * shared[stem]) for phrase in phrases for stem in phrase}
     return Cues(tuple(phrase for phrase in phrases if phrase), worth)
 
 

@@ -157,9 +157,13 @@ class Home:
             case [one]:
                 return one
             case []:
-                raise SessionError(f"There is no session {name!r}{near(name, known, most=3)}", hint="See: mockint history")
+                raise SessionError(
+                    f"There is no session {name!r}{near(name, known, most=3)}", hint="See: mockint history"
+                )
             case several:
-                raise SessionError(f"{name!r} begins {len(several)} sessions.", hint=f"They are {', '.join(several[:5])}.")
+                raise SessionError(
+                    f"{name!r} begins {len(several)} sessions.", hint=f"They are {', '.join(several[:5])}."
+                )
 
     def unfinished(self) -> str:
         """Returns the newest session that can be gone on with. Raises SessionError when there is none."""

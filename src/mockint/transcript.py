@@ -17,7 +17,6 @@ from mockint.events import (
     ModelCalled,
     Outcome,
     Paused,
-    Planned,
     ProbeAsked,
     ProbeKind,
     QuestionAsked,
@@ -202,7 +201,7 @@ def _change(now: Transcript, question: str, **values: object) -> Transcript:
     parts = []
     for part in now.parts:
         if part.question.id == question:
-            part = replace(part, **values)  # type: ignore[arg-type]  # noqa: PLW2901
+            part = replace(part, **values)  # type: ignore[arg-type]
             part = replace(part, seconds=now.t - part.began if part.began is not None else 0.0)
         parts.append(part)
     return replace(now, parts=tuple(parts))

@@ -188,7 +188,6 @@ class Recorder:
         on_text: OnText | None = None,
     ) -> Reply[T]:
         """As `Model.reply`; the exchange is kept before this returns or raises."""
-
         made: Any = {"role": self._role, "purpose": purpose, "model": self.name, "prompt": prompt}
         try:
             reply = await self._model.reply(messages, schema=schema, on_text=on_text)
@@ -288,5 +287,3 @@ def _parse(raw: Raw, schema: type[T]) -> tuple[T | None, str | None]:
         first = exc.errors(include_url=False, include_context=False, include_input=False)[:5]
         told = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'reply'}: {error['msg']}" for error in first)
         return None, f"The reply is not JSON of the shape that was asked for: {told}"
-
-

@@ -69,7 +69,7 @@ class LitellmAdapter:
             raw = raw_of(done := await litellm.acompletion(**asked), self.name)
         except ModelError:
             raise
-        except Exception as exc:  # noqa: BLE001 (litellm lets its transports' own exceptions through)
+        except Exception as exc:
             raise translate(exc, self.name) from exc
         return Raw(raw.text, raw.usage.model_copy(update={"usd": _price(done)}), raw.cut_off)
 
@@ -81,7 +81,9 @@ def translate(exc: Exception, name: str) -> ModelError:
     for kind, hint in REFUSED.items():
         if isinstance(exc, kind):
             return ModelRefused(told, hint=hint)
-    later = status in MAY_WORK_LATER or (isinstance(status, int) and status >= 500 and type(exc) is not foreign.APIError)
+    later = status in MAY_WORK_LATER or (
+        isinstance(status, int) and status >= 500 and type(exc) is not foreign.APIError
+    )
     if isinstance(exc, UNAVAILABLE) or later or status == 529 or isinstance(exc, OSError):
         headers = getattr(exc, "litellm_response_headers", None) or {}
         return ModelUnavailable(

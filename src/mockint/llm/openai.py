@@ -37,9 +37,7 @@ MAY_WORK_LATER = {408, 409, 425, 429, 529}
 
 
 class OpenAIAdapter:
-    def __init__(
-        self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None
-    ) -> None:
+    def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
         self.name = name
         self._served_as = served_as
         # A local server needs no key, and the library insists on one.

@@ -1,0 +1,5 @@
+"""`python -m mockint`."""
+
+from mockint.cli import main
+
+main()

@@ -1,0 +1,147 @@
+"""The LLM judge: asks a model for levels and quotes, and believes neither before code has checked them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mockint.content import Frozen
+from mockint.errors import ModelError
+from mockint.evidence import locate
+from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
+from mockint.llm import Message, Recorder
+from mockint.prompts import Prompt
+from mockint.transcript import Part
+
+PROMPT = "judge"
+ASKED_AGAIN = 2
+"""Times that a reply which fails its check is asked for again."""
+
+
+class Ruled(Frozen):
+    criterion: str
+    quote: str | None
+    turn: int | None
+    reason: str
+    level: str
+
+
+class Pointed(Frozen):
+    id: str
+    quote: str
+    turn: int
+
+
+class Ruling(Frozen):
+    """The judge's reply."""
+
+    verdicts: tuple[Ruled, ...]
+    red_flags: tuple[Pointed, ...]
+
+
+@dataclass
+class _Sheet:
+    """What has been accepted so far, and what is wrong with the rest."""
+
+    part: Part
+    rated: dict[str, Rated] = field(default_factory=dict)
+    flags: dict[str, Flagged] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        return [criterion.id for criterion in self.part.rubric.criteria if criterion.id not in self.rated]
+
+
+class Judge:
+    kind: Literal["judge"] = "judge"
+
+    def __init__(self, model: Recorder, prompt: Prompt) -> None:
+        self._model, self._prompt = model, prompt
+        self.model = model.name
+        self.prompt = prompt.digest
+
+    async def opinion(self, part: Part) -> Opinion:
+        """One call, and at most two more for what failed its check. Never raises for what a model says."""
+        rendered = self._prompt.render(question=part.question, rubric=part.rubric, turns=part.turns)
+        messages = [Message.model_validate({"role": role, "content": text}) for role, text in rendered]
+        sheet = _Sheet(part)
+        for _ in range(1 + ASKED_AGAIN):
+            try:
+                reply = await self._model.reply(messages, purpose="judge", prompt=self.prompt, schema=Ruling)
+            except ModelError as exc:
+                sheet.problems |= dict.fromkeys(sheet.missing, exc.what)
+                break
+            if reply.parsed is None:
+                sheet.problems = dict.fromkeys(sheet.missing, reply.problem or "The reply cannot be read.")
+                again = reply.problem or ""
+            else:
+                _check(sheet, reply.parsed)
+                again = "\n".join(f"- {name}: {why}" for name, why in sheet.problems.items())
+            if not sheet.problems:
+                break
+            messages = [*messages, Message(role="assistant", content=reply.text), _once_more(sheet, again)]
+        return _opinion(sheet)
+
+
+def _check(sheet: _Sheet, ruling: Ruling) -> None:
+    """Takes over what holds, and writes down what is wrong with each other thing."""
+    criteria = sheet.part.rubric.by_id
+    turns = {turn.number: turn.text for turn in sheet.part.answers}
+    named = [ruled.criterion for ruled in ruling.verdicts]
+    sheet.problems = {}
+    for ruled in ruling.verdicts:
+        if ruled.criterion not in criteria or ruled.criterion in sheet.rated:
+            continue
+        criterion = criteria[ruled.criterion]
+        if named.count(ruled.criterion) > 1:
+            sheet.problems[criterion.id] = "It was rated more than once."
+        elif ruled.level not in criterion.levels:
+            sheet.problems[criterion.id] = f"It has no level {ruled.level!r}; it has {', '.join(criterion.levels)}."
+        elif ruled.quote is None and ruled.level != criterion.lowest:
+            sheet.problems[criterion.id] = f"Level {ruled.level!r} needs a quote from the candidate."
+        elif ruled.quote is None:
+            sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (), ruled.reason)
+        elif words := _find(ruled.quote, ruled.turn, turns):
+            sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (words,), ruled.reason)
+        else:
+            sheet.problems[criterion.id] = f"The quote {ruled.quote!r:.120} is not in the candidate's turns."
+    for name in sheet.missing:
+        sheet.problems.setdefault(name, "It was not rated.")
+    known = {flag.id for flag in sheet.part.rubric.red_flags}
+    for pointed in ruling.red_flags:
+        if pointed.id in known and pointed.id not in sheet.flags:
+            if words := _find(pointed.quote, pointed.turn, turns):
+                sheet.flags[pointed.id] = Flagged(pointed.id, words)
+            else:
+                sheet.problems[pointed.id] = f"The quote {pointed.quote!r:.120} is not in the candidate's turns."
+
+
+def _find(quote: str, turn: int | None, turns: dict[int, str]) -> Words | None:
+    """Looks in the turn that was named first, then in the candidate's others."""
+    for number in sorted(turns, key=lambda number: number != turn):
+        if found := locate(quote, turns[number]):
+            return Words(number, found)
+    return None
+
+
+def _once_more(sheet: _Sheet, problems: str) -> Message:
+    wanted = ", ".join(dict.fromkeys([*sheet.missing, *sheet.problems]))
+    return Message(
+        role="user",
+        content=f"That could not be accepted:\n{problems}\n\nReply again with the same JSON shape, for these only: {wanted}.",
+    )
+
+
+def _opinion(sheet: _Sheet) -> Opinion:
+    ratings = tuple(
+        sheet.rated.get(criterion.id) or Unrated(criterion.id, sheet.problems.get(criterion.id, "It was not rated."))
+        for criterion in sheet.part.rubric.criteria
+    )
+    dropped = [
+        flag.id for flag in sheet.part.rubric.red_flags if flag.id in sheet.problems and flag.id not in sheet.flags
+    ]
+    note = (
+        f"Not held against the candidate, for want of a quote that stands: {', '.join(dropped)}." if dropped else None
+    )
+    return Opinion(ratings, tuple(sheet.flags.values()), note)

@@ -1,0 +1,145 @@
+"""The two interviewers behind one port: one that needs no model, and one that asks a model what to say."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Protocol
+
+from mockint import evidence
+from mockint.content import Frozen
+from mockint.interview.moves import Mark, Probe, Reading
+from mockint.llm import Message, OnText, Recorder
+from mockint.prompts import Prompt
+from mockint.rubric import RedFlag
+from mockint.transcript import Part
+
+PROMPTS = ("read", "probe", "clarify")
+"""The prompt files that an interviewer with a model uses."""
+
+SHOWN, TOUCHED, WRONG, KNOWN = 0.5, 0.25, 0.6, 0.35
+"""How far words must cover a cue before the offline interviewer takes a thing as shown, as touched on, as wrong, and a
+fact as what was asked about."""
+
+_GAVE_UP = re.compile(
+    r"\b(i (really )?(do not|don't|dont) know|no idea|nothing to add|can't answer|cannot answer|pass on this|never heard)\b"
+)
+_SHORT = 25
+"""Words up to which an answer that says "I don't know" is only that."""
+
+
+class Interviewer(Protocol):
+    async def read(self, part: Part) -> Reading:
+        """Returns what the answers show so far."""
+
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
+        """Returns the words of a probe; what comes in pieces is shown piece by piece."""
+
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+        """Returns the reply to a clarifying question; what comes in pieces is shown piece by piece."""
+
+
+class OfflineInterviewer:
+    """Says what the question's authors wrote, and hears only what their cues cover. It does not claim to understand more."""
+
+    async def read(self, part: Part) -> Reading:
+        heard = [passage for turn in part.answers for passage in evidence.passages(turn.number, turn.text)]
+        groups = [criterion.cues for criterion in part.rubric.criteria]
+        marks: dict[str, Mark] = {}
+        for criterion in part.rubric.criteria:
+            others = [cues for cues in groups if cues is not criterion.cues]
+            found = evidence.search(evidence.cues(criterion.cues, others=others, given=part.question.ask), heard)
+            marks[criterion.id] = "shown" if found.score >= SHOWN else "partial" if found.score >= TOUCHED else "absent"
+        wrong = [flag.id for flag in part.rubric.red_flags if _claimed(flag, heard) is not None]
+        return Reading(marks, tuple(wrong), gave_up(part.answers[-1].text))
+
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
+        del show  # whole at once
+        match probe.kind:
+            case "challenge":
+                flag = next(flag for flag in part.rubric.red_flags if flag.id == probe.about)
+                heard = [passage for turn in part.answers for passage in evidence.passages(turn.number, turn.text)]
+                claim = _claimed(flag, heard)
+                quoted = f" You said: “{' '.join(claim.text.split())}”" if claim else ""
+                text = f"Let me push back on one point.{quoted} Are you sure of that? Talk me through why it holds."
+            case "deepen":
+                text = f"Stay with that for a moment. {part.rubric.by_id[probe.about].probe}"
+            case "missing":
+                text = part.rubric.by_id[probe.about].probe
+        return text
+
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+        del show
+        passage = [evidence.Passage(0, asked)]
+        scored = [
+            (evidence.search(evidence.cues([fact.about]), passage).score, fact.say) for fact in part.question.facts
+        ]
+        score, said = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
+        text = said if score >= KNOWN else "That is open. Make an assumption, say it aloud, and go on from there."
+        return text
+
+
+def gave_up(text: str) -> bool:
+    return len(text.split()) <= _SHORT and bool(_GAVE_UP.search(text.lower().replace("’", "'")))
+
+
+def _claimed(flag: RedFlag, heard: list[evidence.Passage]) -> evidence.Passage | None:
+    found = evidence.search(evidence.cues(flag.cues), heard)
+    return found.passage if found.score >= WRONG else None
+
+
+class Noticed(Frozen):
+    criterion: str
+    mark: Literal["absent", "partial", "shown"]
+
+
+class Notes(Frozen):
+    """What a model writes down about the answers so far."""
+
+    criteria: tuple[Noticed, ...]
+    wrong: tuple[str, ...]
+    gave_up: bool
+
+
+class ModelInterviewer:
+    """Has a model read the answers and phrase what is said; what to say next stays decided in `moves`."""
+
+    def __init__(self, model: Recorder, prompts: dict[str, Prompt]) -> None:
+        self._model, self._prompts = model, prompts
+
+    async def read(self, part: Part) -> Reading:
+        """A criterion that the model invents, or a reply that is no JSON, leaves the criteria as if not heard."""
+        prompt = self._prompts["read"]
+        asked = messages(prompt, question=part.question, rubric=part.rubric, turns=part.turns)
+        reply = await self._model.reply(asked, purpose="read", prompt=prompt.digest, schema=Notes)
+        notes = reply.parsed
+        given_up = gave_up(part.answers[-1].text)
+        if notes is None:
+            return Reading({}, (), given_up)
+        flags = {flag.id for flag in part.rubric.red_flags}
+        marks: dict[str, Mark] = {n.criterion: n.mark for n in notes.criteria if n.criterion in part.rubric.by_id}
+        return Reading(marks, tuple(name for name in notes.wrong if name in flags), notes.gave_up or given_up)
+
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
+        prompt = self._prompts["probe"]
+        flags = {flag.id: flag.asks for flag in part.rubric.red_flags}
+        criterion = part.rubric.by_id.get(probe.about)
+        asked = messages(
+            prompt,
+            question=part.question,
+            turns=part.turns,
+            kind=probe.kind,
+            aim=criterion.asks if criterion else flags[probe.about],
+            example=criterion.probe if criterion else "Are you sure of that? Why does it hold?",
+        )
+        reply = await self._model.reply(asked, purpose="probe", prompt=prompt.digest, on_text=show)
+        return reply.text.strip()
+
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+        prompt = self._prompts["clarify"]
+        sent = messages(prompt, question=part.question, turns=part.turns, asked=asked)
+        reply = await self._model.reply(sent, purpose="clarify", prompt=prompt.digest, on_text=show)
+        return reply.text.strip()
+
+
+def messages(prompt: Prompt, **variables: object) -> list[Message]:
+    return [Message.model_validate({"role": role, "content": text}) for role, text in prompt.render(**variables)]

@@ -1,0 +1,259 @@
+"""The room: the loop of an interview and the only writer of events. Each event is on the disk before it is shown.
+
+(The one exception is a model's streamed turn: it is shown as it comes and written when it is whole. Were the program to stop
+between, the probe would be asked anew; nothing that the candidate said depends on it.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, assert_never
+
+from mockint.clock import Clock
+from mockint.events import (
+    EVENT,
+    AnswerGiven,
+    ClarificationGiven,
+    DraftSaved,
+    Event,
+    HintGiven,
+    ModelCalled,
+    Paused,
+    ProbeAsked,
+    QuestionAsked,
+    Resumed,
+    SessionFinished,
+    SessionStarted,
+    Skipped,
+)
+from mockint.interview.interviewers import Interviewer
+from mockint.interview.moves import Ask, Finish, Listen, React, after, follow_up, next_move
+from mockint.llm import Exchange
+from mockint.store import Log
+from mockint.transcript import Part, Transcript, TurnKind, fold, step
+
+HELP = (
+    "Answer in your own words, as you would aloud.\n"
+    "/hint    a hint, from vague to plain; what you say after it earns less\n"
+    "/repeat  the question again\n"
+    "/time    what is left\n"
+    "/skip    on to the next question\n"
+    "/pause   stop the clock and hide the question\n"
+    "/edit    write the answer in your editor\n"
+    "/quit    end the interview and grade what there is\n"
+    "? …      ask the interviewer something, such as: ? how many users are there"
+)
+
+
+@dataclass(frozen=True)
+class Listening:
+    """What a candidate, or their screen, needs to know while the interviewer listens."""
+
+    part: Part
+    number: int
+    of: int
+    question_seconds_left: float
+    session_seconds_left: float
+    draft: str
+    paused: bool = False
+
+
+@dataclass(frozen=True)
+class Heard:
+    text: str | None
+    """None when the candidate is gone: the input has ended."""
+    seconds: float
+    """How long the program listened."""
+
+
+class Left(Exception):  # noqa: N818 (it is no error)
+    """The candidate went away without ending the session, to go on later."""
+
+
+SaveDraft = Callable[[str, float], None]
+"""Called with the text so far and the seconds listened, whenever what is typed should be safe."""
+
+
+class Candidate(Protocol):
+    async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+        """Waits for the candidate. Raises Left when they leave without ending the session."""
+
+
+class Screen(Protocol):
+    """Where the conversation is shown."""
+
+    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
+        """Shows something the interviewer said."""
+
+    def piece(self, text: str) -> None:
+        """Shows a piece of what the interviewer is saying."""
+
+    def note(self, text: str) -> None:
+        """Shows something that is no part of the conversation."""
+
+
+class Room:
+    def __init__(self, log: Log, *, clock: Clock, candidate: Candidate, screen: Screen) -> None:
+        self._log, self._clock, self._candidate, self._screen = log, clock, candidate, screen
+        self._now: Transcript | None = fold(log.events) if log.events else None
+
+    @property
+    def now(self) -> Transcript:
+        if self._now is None:
+            raise ValueError("the session has not begun")
+        return self._now
+
+    def begin(self, started: SessionStarted) -> None:
+        self._log.append(started)
+        self._now = fold([started])
+
+    def keep(self, exchange: Exchange) -> None:
+        """Writes down an exchange with the interviewer's model."""
+        part = self.now.part or self.now.parts[0]
+        self._write(ModelCalled, question=part.question.id, exchange=exchange)
+
+    async def run(self, interviewer: Interviewer) -> Transcript:
+        """Goes on from wherever the log stands until the session is finished, and returns its transcript.
+
+        Raises:
+            ModelError: the interviewer's model fails; the session is saved up to here.
+            Left: the candidate left; likewise.
+        """
+        self._recall()
+        while self.now.outcome is None:
+            match move := next_move(self.now):
+                case Listen(part):
+                    await self._listen(part, interviewer)
+                case React(part):
+                    await self._react(part, interviewer)
+                case Ask(part):
+                    self._ask(part)
+                case Finish(outcome):
+                    self._write(SessionFinished, outcome=outcome)
+                case _:
+                    assert_never(move)
+        return self.now
+
+    def _recall(self) -> None:
+        """Shows, after a break, what was last said."""
+        part = self.now.part
+        if part and self.now.awaits_answer and not self.now.paused:
+            self._screen.turn("question", part.question.ask, heading=self._heading(part))
+            if part.turns[-1].kind != "question":
+                self._screen.turn(part.turns[-1].kind, part.turns[-1].text)
+
+    def _ask(self, part: Part) -> None:
+        text = part.question.ask.strip()
+        self._write(QuestionAsked, question=part.question.id, turn=self.now.turns + 1, text=text)
+        self._screen.turn("question", text, heading=self._heading(part))
+
+    async def _react(self, part: Part, interviewer: Interviewer) -> None:
+        reading = await interviewer.read(part)
+        probe = follow_up(self.now, part, reading)
+        if probe is None:
+            return self._move_on()
+        text = await interviewer.probe(part, probe, show=self._screen.piece)
+        said = {"question": part.question.id, "turn": self.now.turns + 1, "text": text}
+        self._write(ProbeAsked, about=probe.about, probe=probe.kind, **said)
+        self._screen.turn("probe", text)
+        return None
+
+    def _move_on(self) -> None:
+        match after(self.now):
+            case Ask(part):
+                self._ask(part)
+            case Finish(outcome):
+                self._write(SessionFinished, outcome=outcome)
+
+    async def _listen(self, part: Part, interviewer: Interviewer) -> None:
+        began = self.now.t
+        paused = self.now.paused
+        heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
+        if paused:
+            self._write(Resumed)
+            return self._recall()
+        t = max(self.now.t, round(began + heard.seconds, 2))
+        text = None if heard.text is None else heard.text.strip()
+        match text:
+            case None | "/quit":
+                self._write(SessionFinished, t=t, outcome="quit")
+            case "":
+                self._screen.note("Nothing was said. Answer, ask with ?, or see /help.")
+            case "/help":
+                self._screen.note(HELP)
+            case "/time":
+                self._screen.note(self._times(part, t))
+            case "/repeat":
+                self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+            case "/pause":
+                self._write(Paused, t=t)
+                self._screen.note("Paused: the clock stands still. Press the key that sends to go on.")
+            case "/skip":
+                self._write(Skipped, t=t, question=part.question.id)
+            case "/hint":
+                self._hint(part, t)
+            case _ if text.startswith("?") and text.strip("? "):
+                await self._clarify(part, text.lstrip("? "), t, interviewer)
+            case _ if text.startswith("/") and len(text.split()) == 1 and text[1:].isalpha():
+                self._screen.note(f"There is no command {text}. See /help.")
+            case _:
+                self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
+        return None
+
+    def _hint(self, part: Part, t: float) -> None:
+        if part.hints >= len(part.question.hints):
+            return self._screen.note("There is no further hint for this question.")
+        share = self.now.started.scale.hinted
+        text = part.question.hints[part.hints].strip()
+        self._write(HintGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
+        return self._screen.turn("hint", f"{text} (What you say from here on earns {share:.0%} of its points.)")
+
+    async def _clarify(self, part: Part, asked: str, t: float, interviewer: Interviewer) -> None:
+        self._write(DraftSaved, t=t, question=part.question.id, text=f"? {asked}")
+        text = await interviewer.clarify(part, asked, show=self._screen.piece)
+        turn = self.now.turns + 2
+        self._write(ClarificationGiven, question=part.question.id, turn=turn, asked=asked, text=text)
+        self._screen.turn("clarification", text)
+
+    def _draft(self, part: Part, began: float) -> SaveDraft:
+        def save(text: str, seconds: float) -> None:
+            if text != self.now.draft:
+                t = max(self.now.t, round(began + seconds, 2))
+                self._write(DraftSaved, t=t, question=part.question.id, text=text)
+
+        return save
+
+    def _write(self, kind: type[Any], *, t: float | None = None, **values: Any) -> None:
+        """Builds the next event, writes it, and takes it into the transcript. `t` stays where it was unless it is given."""
+        at = self._clock.now()
+        event: Event = EVENT.validate_python(
+            kind(seq=self.now.last + 1, at=at, t=self.now.t if t is None else t, **values)
+        )
+        self._log.append(event)
+        self._now = step(self.now, event)
+
+    def _listening(self, part: Part) -> Listening:
+        return Listening(
+            part,
+            number=self.now.parts.index(part) + 1,
+            of=len(self.now.parts),
+            question_seconds_left=part.budget_seconds - (self.now.t - (part.began or 0.0)),
+            session_seconds_left=self.now.budget_seconds - self.now.t,
+            draft=self.now.draft,
+            paused=self.now.paused,
+        )
+
+    def _heading(self, part: Part) -> str:
+        place = [other.question.id for other in self.now.parts].index(part.question.id) + 1
+        return f"Question {place} of {len(self.now.parts)} · {part.question.title} · {part.question.minutes} min"
+
+    def _times(self, part: Part, t: float) -> str:
+        question, session = part.budget_seconds - (t - (part.began or 0.0)), self.now.budget_seconds - t
+        return f"Left for this question: {clock_time(question)}. Left in the session: {clock_time(session)}."
+
+
+def clock_time(seconds: float) -> str:
+    """Returns "4:05", or "−0:30" when that much is over."""
+    whole = int(abs(seconds))
+    return f"{'−' if seconds <= -1 else ''}{whole // 60}:{whole % 60:02}"

@@ -1,0 +1,58 @@
+"""A scripted candidate: plays answers from a file, so that a whole interview runs without a person or a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from mockint.content import Frozen, load
+from mockint.interview.room import Heard, Listening, SaveDraft
+from mockint.rubric import Text
+
+SPOKEN_PER_SECOND = 2.3
+"""Words: about 140 a minute, as people speak; used where a script does not say how long an answer took."""
+NO_MORE = "I have nothing to add to that."
+
+
+class Lines(Frozen):
+    """What the candidate says about one question."""
+
+    answer: Text
+    probes: tuple[Text, ...] = ()
+    """What they say to the first probe, the second …; after these, that they have nothing to add."""
+    took_seconds: float | None = Field(default=None, ge=0)
+    """For the answer; by default as long as speaking it takes."""
+
+
+Script = Mapping[str, Lines]
+
+
+def load_script(path: Path) -> Script:
+    """Returns the lines by question id. Raises ContentError with every problem of the file."""
+    return load(path, dict[str, Lines])
+
+
+class ScriptedCandidate:
+    """Skips a question that the script lacks. Where it is in the script follows from the transcript alone."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+        del save
+        part = listening.part
+        lines = self._script.get(part.question.id)
+        if lines is None:
+            return Heard("/skip", 0.0)
+        said = sum(turn.kind == "answer" for turn in part.turns)
+        if said == 0:
+            took = lines.took_seconds
+            return Heard(lines.answer, _spoken(lines.answer) if took is None else took)
+        text = lines.probes[said - 1] if said <= len(lines.probes) else NO_MORE
+        return Heard(text, _spoken(text))
+
+
+def _spoken(text: str) -> float:
+    return round(len(text.split()) / SPOKEN_PER_SECOND, 1)
