@@ -303,7 +303,7 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
     from mockint.store import Home
 
     store = Home(_settings(config, home, None, {}).home)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in store.ids():
         transcript = _transcript(store, name)
         found = store.grade(name) if store.grade_files(name) else None
@@ -434,7 +434,7 @@ def bank_stats(
     from mockint.bank import load_bank
 
     found = load_bank(_settings(config, home, content, {}).folders).questions.values()
-    counts = {
+    counts: dict[str, dict[str, int]] = {
         "questions": {"all": len(found)},
         "track": dict(Counter(question.track for question in found)),
         "kind": dict(Counter(question.kind for question in found)),

@@ -77,7 +77,7 @@ class Content(Frozen):
 
 class Settings(Frozen):
     models: Models = Models()
-    providers: dict[str, Provider] = {}
+    providers: dict[str, Provider] = Field(default_factory=dict)
     limits: Limits = Limits()
     interview: Interview = Interview()
     terminal: Terminal = Terminal()

@@ -109,10 +109,11 @@ def load(path: Path, kind: type[T]) -> T:
         ContentError: with every problem of the file.
     """
     try:
-        return _adapter(kind).validate_python(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 (a safe loader)
+        value: T = _adapter(kind).validate_python(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 (a safe loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
         refuse(read(path, kind).problems)
         raise
+    return value
 
 
 def read(path: Path, kind: type[T]) -> Document[T]:
@@ -169,8 +170,12 @@ for _tag, _pattern, _first in (
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _known_adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return _known_adapter(kind)
 
 
 def _walk(node: yaml.Node | None, key: Key, lines: dict[Key, int]) -> Iterator[Key]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mockint.bank import Question, Source, load_origins, question_files
 from mockint.content import Document, Problem, near, read
@@ -113,7 +114,7 @@ def _samples(document: Document[Samples], samples: Samples, rubric: Rubric) -> I
                 yield document.problem((index, "red_flags", place), f"no red flag {name!r}{near(name, flags)}")
 
 
-def _header(document: Document[object]) -> Iterator[Problem]:
+def _header(document: Document[Any]) -> Iterator[Problem]:
     if document.value is not None:
         with document.path.open(encoding="utf-8") as file:
             if not re.match(r"# yaml-language-server: \$schema=\S+", file.readline()):

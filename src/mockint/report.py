@@ -261,10 +261,8 @@ def _template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "quoted": _quoted,
-        "clean": lambda text: _inert(clean(text)),
-        "minutes": _minutes,
-        "score": shown,
-    }
+    environment.filters["quoted"] = _quoted
+    environment.filters["clean"] = lambda text: _inert(clean(text))
+    environment.filters["minutes"] = _minutes
+    environment.filters["score"] = shown
     return environment.get_template(name)

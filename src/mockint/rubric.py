@@ -87,7 +87,7 @@ class Rubric(Frozen):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
-        ids = [part.id for part in (*self.criteria, *self.red_flags)]
+        ids = [*(criterion.id for criterion in self.criteria), *(flag.id for flag in self.red_flags)]
         if twice := sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f"more than one criterion or red flag is called {', '.join(map(repr, twice))}")
         return self

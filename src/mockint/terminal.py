@@ -24,6 +24,7 @@ from mockint.transcript import Turn, TurnKind
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 SAVED_EVERY = 2.0
@@ -125,7 +126,7 @@ class Paragraphs:
         self._stream, self._clock = stream, clock
 
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
-        del save
+        del listening, save
         began = self._clock.seconds()
         lines: list[str] = []
         while line := self._stream.readline():
@@ -165,7 +166,11 @@ class Typist:
         )
         saving = asyncio.create_task(self._keep_saving(session, elapsed, save))
         draft = listening.draft
-        opening: Callable[[], object] | None = None
+        opening: Callable[[], None] | None = None
+
+        def opened() -> None:
+            session.default_buffer.open_in_editor()
+
         try:
             while True:
                 try:
@@ -179,7 +184,7 @@ class Typist:
                     self._screen.note("Press Ctrl-C again within two seconds to leave; everything is saved.")
                     continue
                 if text.strip() == "/edit":
-                    opening = session.default_buffer.open_in_editor
+                    opening = opened
                     continue
                 return Heard(text, elapsed())
         finally:
@@ -192,7 +197,7 @@ class Typist:
             await asyncio.sleep(SAVED_EVERY)
             save(session.default_buffer.text, elapsed())
 
-    def _footer(self, listening: Listening, elapsed: float) -> list[tuple[str, str]]:
+    def _footer(self, listening: Listening, elapsed: float) -> StyleAndTextTuples:
         if listening.paused:
             return [("", " Paused · press Enter to go on")]
         question, session = listening.question_seconds_left - elapsed, listening.session_seconds_left - elapsed

@@ -48,10 +48,13 @@ class Opinion:
 
 
 class Grader(Protocol):
-    kind: Literal["judge", "offline"]
-    model: str
-    prompt: str
-    """The hash of what it goes by."""
+    @property
+    def kind(self) -> Literal["judge", "offline"]: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def prompt(self) -> str:
+        """The hash of what it goes by."""
 
     async def opinion(self, part: Part) -> Opinion:
         """Rates one question's answers; `part` holds at least one."""

@@ -74,8 +74,7 @@ class OfflineInterviewer:
             (evidence.search(evidence.cues([fact.about]), passage).score, fact.say) for fact in part.question.facts
         ]
         score, said = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
-        text = said if score >= KNOWN else "That is open. Make an assumption, say it aloud, and go on from there."
-        return text
+        return said if score >= KNOWN else "That is open. Make an assumption, say it aloud, and go on from there."
 
 
 def gave_up(text: str) -> bool:

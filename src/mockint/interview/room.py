@@ -67,7 +67,7 @@ class Heard:
     """How long the program listened."""
 
 
-class Left(Exception):  # noqa: N818 (it is no error)
+class Left(Exception):
     """The candidate went away without ending the session, to go on later."""
 
 
@@ -154,8 +154,8 @@ class Room:
         if probe is None:
             return self._move_on()
         text = await interviewer.probe(part, probe, show=self._screen.piece)
-        said = {"question": part.question.id, "turn": self.now.turns + 1, "text": text}
-        self._write(ProbeAsked, about=probe.about, probe=probe.kind, **said)
+        about: dict[str, Any] = {"about": probe.about, "probe": probe.kind}
+        self._write(ProbeAsked, question=part.question.id, turn=self.now.turns + 1, text=text, **about)
         self._screen.turn("probe", text)
         return None
 

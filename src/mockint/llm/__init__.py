@@ -10,17 +10,18 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from typing_extensions import TypeVar
 
 from mockint.clock import Clock
 from mockint.config import OFFLINE, Config, Provider
 from mockint.content import Frozen, digest
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=BaseModel, default=BaseModel)
 Role = Literal["interviewer", "grader"]
 OnText = Callable[[str], None]
 """Called with each piece of a streamed reply."""
