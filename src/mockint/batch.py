@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -40,33 +39,35 @@ class Answer(Frozen):
         return self
 
 
-def grade_answers(
-    path: Path, bank: Bank, *, level: TargetLevel, maker: Callable[[Calls], Grader], clock: Clock
-) -> list[dict[str, Any]]:
-    """Returns a grade for each line, as JSON data; a line that cannot be graded gets `error`, with its number.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
+def read_lines(path: Path) -> list[str]:
+    """Raises UsageError when the file cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path} cannot be read: {exc}", hint="Give a JSON-lines file, in UTF-8.") from exc
 
-    async def all_of_them() -> list[dict[str, Any]]:
-        return [
-            await _one(path, number, line, bank, level, maker, clock)
-            for number, line in enumerate(lines, 1)
-            if line.strip()
-        ]
 
-    return asyncio.run(all_of_them())
+async def grade_answers(
+    lines: Sequence[str],
+    source: str,
+    bank: Bank,
+    *,
+    level: TargetLevel,
+    maker: Callable[[Calls], Grader],
+    clock: Clock,
+) -> list[dict[str, Any]]:
+    """Returns a grade for each line, as JSON data; a line that cannot be graded gets `error`, with its number in `source`."""
+    return [
+        await _one(source, number, line, bank, level, maker, clock)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
 
 
 async def _one(
-    path: Path, number: int, line: str, bank: Bank, level: TargetLevel, maker: Callable[[Calls], Grader], clock: Clock
+    source: str, number: int, line: str, bank: Bank, level: TargetLevel, maker: Callable[[Calls], Grader], clock: Clock
 ) -> dict[str, Any]:
-    name = f"{path.name}:{number}"
+    name = f"{source}:{number}"
     try:
         answer = Answer.model_validate_json(line)
         name = answer.id
@@ -76,9 +77,9 @@ async def _one(
     except ValidationError as exc:
         first = exc.errors()[0]
         message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
-        return {"id": name, "error": {"code": ContentError.exit_code, "message": f"{path.name}:{number}: {message}"}}
+        return {"id": name, "error": {"code": ContentError.exit_code, "message": f"{source}:{number}: {message}"}}
     except MockintError as exc:
-        return {"id": name, "error": {"code": exc.exit_code, "message": f"{path.name}:{number}: {exc.what}"}}
+        return {"id": name, "error": {"code": exc.exit_code, "message": f"{source}:{number}: {exc.what}"}}
 
 
 def _part(answer: Answer, bank: Bank) -> Part:

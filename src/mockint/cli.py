@@ -18,14 +18,19 @@ from mockint import __version__
 from mockint.errors import GradingError, MockintError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mockint.bank import Bank, Question
     from mockint.clock import Clock
     from mockint.config import Config
     from mockint.events import SessionStarted
     from mockint.grade import Grade
+    from mockint.grading import Grader
+    from mockint.grading.grader import Calls
     from mockint.interview.interviewers import Interviewer
-    from mockint.interview.room import Candidate
-    from mockint.store import Home, Log
+    from mockint.interview.room import Candidate, Room
+    from mockint.llm import Connections, Exchange
+    from mockint.store import Home
     from mockint.transcript import Transcript
 
 app = typer.Typer(
@@ -100,6 +105,7 @@ def start(
     from mockint.clock import SystemClock
     from mockint.content import near
     from mockint.interview.room import Room
+    from mockint.llm import Connections
     from mockint.store import Home, Log
     from mockint.terminal import Screen
 
@@ -117,12 +123,13 @@ def start(
     session = store.new_id(clock.now(), about)
     started = _started(session, bank, plan, settings, clock, seed=seed, minutes=minutes)
     candidate = _candidate(answers, settings, clock)
-    connect = _connector(settings, clock, started.models.interviewer)
+    connections = Connections(settings, clock)
+    connect = _connector(settings, connections, started.models.interviewer)
     with Log(store.log(session)) as log:
         room = Room(log, clock=clock, candidate=candidate, screen=screen)
         room.begin(started)
         screen.note(_welcome(started, bool(answers)))
-        _interview(room, connect, session, log)
+        _interview(room, connections, connect(room.keep), session)
     _finish(store, session, settings, clock, grade=not no_grade, as_json=as_json)
 
 
@@ -141,6 +148,7 @@ def resume(
     from mockint.clock import SystemClock
     from mockint.errors import SessionError
     from mockint.interview.room import Room
+    from mockint.llm import Connections
     from mockint.store import Home, Log
     from mockint.terminal import Screen
 
@@ -153,9 +161,10 @@ def resume(
         room = Room(log, clock=clock, candidate=_candidate(answers, settings, clock), screen=screen)
         if room.now.outcome is not None:
             raise SessionError(f"The session {name!r} is finished.", hint=f"Read it with: mockint report {name}")
-        connect = _connector(settings, clock, room.now.started.models.interviewer)
+        connections = Connections(settings, clock)
+        connect = _connector(settings, connections, room.now.started.models.interviewer)
         screen.note(f"Going on with {name}.")
-        _interview(room, connect, name, log)
+        _interview(room, connections, connect(room.keep), name)
     _finish(store, name, settings, clock, grade=not no_grade, as_json=as_json)
 
 
@@ -172,8 +181,9 @@ def grade(
 ) -> None:
     """Grade interviews, again or for the first time. Earlier grades stay."""
     from mockint.bank import load_bank
-    from mockint.batch import grade_answers
+    from mockint.batch import grade_answers, read_lines
     from mockint.clock import SystemClock
+    from mockint.llm import Connections
     from mockint.report import shown
     from mockint.store import Home, write
 
@@ -184,9 +194,11 @@ def grade(
     for given in inputs:
         path = Path(given)
         if path.suffix == ".jsonl" and path.name != "events.jsonl":
-            maker = _grader(settings, clock, settings.settings.models.grader)
-            bank = load_bank(settings.folders)
-            lines += grade_answers(path, bank, level=settings.settings.interview.level, maker=maker, clock=clock)
+            connections = Connections(settings, clock)
+            maker = _grader(settings, connections, settings.settings.models.grader)
+            bank, target = load_bank(settings.folders), settings.settings.interview.level
+            graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
+            lines += asyncio.run(connections.closing(graded))
             continue
         for place, name in _sessions(store, given):
             made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level)
@@ -330,7 +342,7 @@ def doctor(model: ModelRef = None, config: ConfigFile = None, home: HomeDir = No
     """Check config, content, home and terminal; with --model, make one real call."""
     from mockint.clock import SystemClock
     from mockint.lint import lint
-    from mockint.llm import Message, connect
+    from mockint.llm import Connections, Message
     from mockint.terminal import a_person_is_here
 
     settings = _settings(config, home, None, {})
@@ -342,7 +354,8 @@ def doctor(model: ModelRef = None, config: ConfigFile = None, home: HomeDir = No
     typer.echo(f"models    interviewer {roles.interviewer}, grader {roles.grader}")
     if model:
         asked = [Message(role="user", content="Reply with the word ready.")]
-        reply = asyncio.run(connect(model, config=settings, clock=SystemClock()).reply(asked))
+        connections = Connections(settings, SystemClock())
+        reply = asyncio.run(connections.closing(connections.connect(model).reply(asked)))
         typer.echo(
             f"{model}  answered in {reply.seconds:.1f} s after {reply.tries} tries, {reply.usage.completion_tokens} tokens"
         )
@@ -567,28 +580,28 @@ def _candidate(answers: Path | None, config: Config, clock: Clock) -> Candidate:
     return Paragraphs(sys.stdin, clock)
 
 
-def _connector(config: Config, clock: Clock, reference: str) -> Any:
+def _connector(
+    config: Config, connections: Connections, reference: str
+) -> Callable[[Callable[[Exchange], None]], Interviewer]:
     """Returns what makes the interviewer, given where its exchanges are kept; connects at once, so that a bad key shows."""
     from mockint.config import OFFLINE
     from mockint.interview.interviewers import PROMPTS, ModelInterviewer, OfflineInterviewer
-    from mockint.llm import Recorder, connect
+    from mockint.llm import Recorder
     from mockint.prompts import load_prompt
 
     if reference == OFFLINE:
         return lambda _: OfflineInterviewer()
-    model = connect(reference, config=config, clock=clock)
+    model = connections.connect(reference)
     prompts = {name: load_prompt(config.folders, name) for name in PROMPTS}
     return lambda keep: ModelInterviewer(Recorder(model, role="interviewer", keep=keep), prompts)
 
 
-def _interview(room: Any, connect: Any, session: str, log: Log) -> None:
+def _interview(room: Room, connections: Connections, interviewer: Interviewer, session: str) -> None:
     """Runs the interview; however it breaks off, says how to go on with it."""
     from mockint.interview.room import Left
 
-    del log
-    interviewer: Interviewer = connect(room.keep)
     try:
-        asyncio.run(room.run(interviewer))
+        asyncio.run(connections.closing(room.run(interviewer)))
     except (Left, KeyboardInterrupt):
         typer.echo(f"\nSaved. Go on with: mockint resume {session}", err=True)
         raise typer.Exit(130) from None
@@ -618,39 +631,39 @@ def _finish(store: Home, session: str, config: Config, clock: Clock, *, grade: b
 def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str, *, level: str | None = None) -> Grade:
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
+    from mockint.llm import Connections
     from mockint.report import markdown
     from mockint.store import read_log
     from mockint.transcript import fold
 
     events = read_log(store.log(name)).events
     transcript = fold(events)
-    made = asyncio.run(
-        grade_parts(
-            name,
-            transcript.parts,
-            level=level or transcript.started.level,  # type: ignore[arg-type]
-            scale=transcript.started.scale,
-            grader_for=_grader(config, clock, reference),
-            clock=clock,
-            events=len(events),
-            log_hash=digest([event.model_dump(mode="json") for event in events]),
-        )
+    connections = Connections(config, clock)
+    work = grade_parts(
+        name,
+        transcript.parts,
+        level=level or transcript.started.level,  # type: ignore[arg-type]
+        scale=transcript.started.scale,
+        grader_for=_grader(config, connections, reference),
+        clock=clock,
+        events=len(events),
+        log_hash=digest([event.model_dump(mode="json") for event in events]),
     )
+    made = asyncio.run(connections.closing(work))
     store.add_grade(name, made)
     store.write_report(name, markdown(transcript, made))
     return made
 
 
-def _grader(config: Config, clock: Clock, reference: str) -> Any:
+def _grader(config: Config, connections: Connections, reference: str) -> Callable[[Calls], Grader]:
     from mockint.config import OFFLINE
     from mockint.grading.grader import judges, offline
     from mockint.grading.judge import PROMPT
-    from mockint.llm import connect
     from mockint.prompts import load_prompt
 
     if reference == OFFLINE:
         return offline
-    return judges(connect(reference, config=config, clock=clock), load_prompt(config.folders, PROMPT))
+    return judges(connections.connect(reference), load_prompt(config.folders, PROMPT))
 
 
 def _verify(store: Home, name: str, config: Config, number: int | None, *, as_json: bool) -> None:

@@ -183,7 +183,7 @@ def cues(wanted: Sequence[str], *, others: Sequence[Sequence[str]] = (), given: 
     shared = Counter(stem for group in others for stem in {stem for phrase in group for stem in stems(phrase)})
     told = set(stems(given))
     phrases = tuple(frozenset(stems(phrase)) for phrase in wanted)
-    worth = {stem: (0.5 if stem in told else 1.0) / (1 + 0.5 * shared[stem]) for phrase in phrases for stem in phrase}
+    worth = {stem: (0.5 if stem in told else 1.0) / (1 + shared[stem]) for phrase in phrases for stem in phrase}
     return Cues(tuple(phrase for phrase in phrases if phrase), worth)
 
 

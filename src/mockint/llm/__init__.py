@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol
 
@@ -22,6 +22,7 @@ from mockint.content import Frozen, digest
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 
 T = TypeVar("T", bound=BaseModel, default=BaseModel)
+R = TypeVar("R")
 Role = Literal["interviewer", "grader"]
 OnText = Callable[[str], None]
 """Called with each piece of a streamed reply."""
@@ -104,6 +105,9 @@ class Adapter(Protocol):
         self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
     ) -> Raw:
         """Makes one try of at most `deadline` seconds. Raises ModelRefused or ModelUnavailable."""
+
+    async def close(self) -> None:
+        """Lets go of its connections; they belong to the event loop in which they were made."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,26 @@ class Recorder:
             )
         )
         return reply
+
+
+class Connections:
+    """Connects models and closes them: what `closing` awaits may use whatever was connected."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config, self._clock = config, clock
+        self._models: list[Model] = []
+
+    def connect(self, reference: str) -> Model:
+        """As `connect`."""
+        self._models.append(connect(reference, config=self._config, clock=self._clock))
+        return self._models[-1]
+
+    async def closing(self, work: Awaitable[R]) -> R:
+        try:
+            return await work
+        finally:
+            for model in self._models:
+                await model.adapter.close()
 
 
 def connect(reference: str, *, config: Config, clock: Clock) -> Model:

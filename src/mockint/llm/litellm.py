@@ -39,6 +39,8 @@ REFUSED = {
     foreign.BadRequestError: "The provider does not accept what is asked; check the model's name.",
     foreign.UnprocessableEntityError: "The provider does not accept what is asked; try another model.",
 }
+OTHERS = (foreign.APIError,)
+"""Judged by their status: see `translate`."""
 
 
 class LitellmAdapter:
@@ -72,6 +74,9 @@ class LitellmAdapter:
         except Exception as exc:
             raise translate(exc, self.name) from exc
         return Raw(raw.text, raw.usage.model_copy(update={"usd": _price(done)}), raw.cut_off)
+
+    async def close(self) -> None:
+        await litellm.close_litellm_async_clients()
 
 
 def translate(exc: Exception, name: str) -> ModelError:

@@ -67,6 +67,9 @@ class OpenAIAdapter:
             raise translate(exc, self.name) from exc
         return raw_of(done, self.name)
 
+    async def close(self) -> None:
+        await self._client.close()
+
     async def _stream(self, asked: dict[str, Any], on_text: OnText) -> Raw:
         stream = await self._client.chat.completions.create(
             **asked, stream=True, stream_options={"include_usage": True}

@@ -39,3 +39,6 @@ class RecordedAdapter:
         if on_text:
             on_text(exchange.reply)
         return Raw(exchange.reply, exchange.usage, exchange.cut_off)
+
+    async def close(self) -> None:
+        """Has nothing to let go of."""

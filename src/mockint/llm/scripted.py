@@ -39,3 +39,6 @@ class ScriptedAdapter:
                 on_text(piece)
         words = sum(len(message.content.split()) for message in messages)
         return Raw(reply, Usage(prompt_tokens=words, completion_tokens=len(reply.split()), calls=1))
+
+    async def close(self) -> None:
+        """Has nothing to let go of."""

@@ -1,0 +1,121 @@
+"""What the tests share: a clock that stands still, a small bank, a session played by a script, and a loopback server."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--live", action="store_true", help="allow real model calls over the network")
+
+
+@pytest.fixture(autouse=True)
+def no_real_calls(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuses any connection that leaves this machine, and keeps the user's own settings out."""
+    for name in ("MOCKINT_CONFIG", "MOCKINT_HOME", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")
+    if request.config.getoption("--live"):
+        return
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test called {address}; real calls need --live")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@dataclass
+class StandingClock:
+    """A clock that moves only when it is told to."""
+
+    at: datetime = datetime(2026, 11, 24, 18, 12, tzinfo=UTC)
+    passed: float = 0.0
+
+    def now(self) -> datetime:
+        return self.at + timedelta(seconds=self.passed)
+
+    def seconds(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def clock() -> StandingClock:
+    return StandingClock()
+
+
+@dataclass
+class ChatServer:
+    """An OpenAI-compatible server whose replies the test writes: text, or a status with headers."""
+
+    url: str
+    replies: Callable[[dict[str, Any]], str | tuple[int, dict[str, str]]]
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+
+@pytest.fixture
+def chat_server() -> Iterator[ChatServer]:
+    served = ChatServer("", lambda request: "ready")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            served.requests.append(request)
+            served.headers.append(dict(self.headers))
+            reply = served.replies(request)
+            if isinstance(reply, tuple):
+                body = json.dumps({"error": {"message": f"status {reply[0]}", "type": "x", "code": None}}).encode()
+                return self._send(reply[0], body, {"content-type": "application/json", **reply[1]})
+            usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
+            head = {"id": "c1", "created": 1, "model": request["model"]}
+            if not request.get("stream"):
+                choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}
+                done = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+                return self._send(200, json.dumps(done).encode(), {"content-type": "application/json"})
+            chunks = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+            chunks += [{"delta": {"content": reply[i : i + 9]}, "finish_reason": None} for i in range(0, len(reply), 9)]
+            chunks += [{"delta": {}, "finish_reason": "stop"}]
+            lines = [
+                {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, **chunk}]} for chunk in chunks
+            ]
+            lines.append({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
+            body = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
+            return self._send(200, body.encode(), {"content-type": "text/event-stream"})
+
+        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    served.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield served
+    server.shutdown()
+    server.server_close()
+    thread.join()

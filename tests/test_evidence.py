@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from mockint.evidence import cues, locate, passages, search, stems
+
+
+@pytest.mark.parametrize(
+    ("quote", "found"),
+    [
+        pytest.param("run both of them", "run both of them", id="as it stands"),
+        pytest.param("Run  BOTH\nof them", "run both of them", id="white space and case aside"),
+        pytest.param("“run both of them”", "run both of them", id="quotation marks around it"),
+        pytest.param("run both and merge", None, id="not said"),
+        pytest.param("both of", None, id="too short to be evidence"),
+        pytest.param("run … them", None, id="an ellipsis is not verbatim"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_quote_is_located_or_not(quote: str, found: str | None) -> None:
+    assert locate(quote, "I run both of them, always.") == found
+
+
+def test_located_quote_is_the_speakers_own_characters() -> None:
+    assert locate("we rank by position", "So We  rank\nby position here") == "We  rank\nby position"
+
+
+def test_short_turn_may_be_quoted_whole() -> None:
+    assert locate("use RRF", "Use RRF") == "Use RRF"
+
+
+def test_passages_are_verbatim_and_cut_long_sentences() -> None:
+    text = "One. " + ", ".join(f"then we take the item number {n} and put it away" for n in range(9)) + "."
+    cut = passages(2, text)
+    assert all(passage.text in text and passage.turn == 2 for passage in cut)
+    assert max(len(passage.text.split()) for passage in cut) <= 41
+
+
+def test_best_passage_covers_the_cue_in_other_inflections() -> None:
+    found = search(cues(["merge the ranked lists"]), passages(2, "It is nice. I am merging both rankings into a list."))
+    assert found.passage
+    assert found.passage.text.startswith("I am merging")
+    assert found.score > 0.4
+
+
+def test_words_given_by_the_question_or_shared_with_others_count_less() -> None:
+    said = passages(2, "It is about retrieval quality.")
+    alone = search(cues(["retrieval drift"]), said).score
+    assert search(cues(["retrieval drift"], given="Tell me about retrieval"), said).score < alone
+    assert search(cues(["retrieval drift"], others=[["retrieval cost"]]), said).score < alone
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    assert search(cues(["merge lists"]), []).passage is None
+    assert stems("the of and") == ()

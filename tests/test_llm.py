@@ -1,0 +1,286 @@
+"""The port to a model: retries, deadline, structured replies, and the adapters against a real loopback server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from mockint.clock import SystemClock
+from mockint.config import load_config
+from mockint.content import Frozen
+from mockint.errors import ContentError, ModelRefused, ModelUnavailable
+from mockint.llm import Exchange, Message, Model, Raw, Recorder, Usage, connect
+from mockint.llm.recorded import RecordedAdapter
+from mockint.llm.scripted import ScriptedAdapter
+from tests.conftest import ChatServer
+
+HELLO = [Message(role="user", content="Hello")]
+DOWN = ModelUnavailable("down", hint="later", retry_after=0)
+ADAPTERS = ["openai", "litellm"]
+
+
+class Shape(Frozen):
+    word: str
+
+
+def model(*replies: str | Exception, **settings: Any) -> tuple[Model, ScriptedAdapter]:
+    adapter = ScriptedAdapter(list(replies))
+    return Model(adapter, SystemClock(), **settings), adapter
+
+
+def ask(asked: Model, **how: Any) -> Any:
+    async def and_close() -> Any:
+        try:
+            return await asked.reply(HELLO, **how)
+        finally:
+            await asked.adapter.close()
+
+    return asyncio.run(and_close())
+
+
+def test_unavailable_model_is_asked_again_and_the_tries_are_counted() -> None:
+    asked, adapter = model(DOWN, DOWN, "here")
+    reply = ask(asked)
+    assert (reply.text, reply.tries, len(adapter.asked)) == ("here", 3, 3)
+
+
+def test_tries_end() -> None:
+    asked, adapter = model(*[DOWN] * 9, tries=4)
+    with pytest.raises(ModelUnavailable):
+        ask(asked)
+    assert len(adapter.asked) == 4
+
+
+def test_refusal_is_not_asked_again() -> None:
+    asked, adapter = model(ModelRefused("bad key", hint="x"), "here")
+    with pytest.raises(ModelRefused):
+        ask(asked)
+    assert len(adapter.asked) == 1
+
+
+def test_long_retry_after_fails_at_once() -> None:
+    asked, adapter = model(ModelUnavailable("busy", hint="x", retry_after=3600), "here")
+    with pytest.raises(ModelUnavailable, match="busy"):
+        ask(asked)
+    assert len(adapter.asked) == 1
+
+
+def test_deadline_holds_over_all_tries() -> None:
+    class Slow:
+        name = "slow"
+
+        async def call(self, messages: Sequence[Message], **how: Any) -> Raw:
+            await asyncio.sleep(30)
+            return Raw("never", Usage())
+
+        async def close(self) -> None: ...
+
+    began = SystemClock().seconds()
+    with pytest.raises(ModelUnavailable, match="within 0.1 seconds"):
+        ask(Model(Slow(), SystemClock(), deadline_seconds=0.1))
+    assert SystemClock().seconds() - began < 5
+
+
+def test_stream_that_has_begun_is_not_begun_again() -> None:
+    class Breaks:
+        name = "breaks"
+        calls = 0
+
+        async def call(self, messages: Sequence[Message], *, on_text: Any, **how: Any) -> Raw:
+            self.calls += 1
+            on_text("Well, ")
+            raise DOWN
+
+        async def close(self) -> None: ...
+
+    adapter, shown = Breaks(), []
+    with pytest.raises(ModelUnavailable):
+        ask(Model(adapter, SystemClock()), on_text=shown.append)
+    assert (adapter.calls, shown) == (1, ["Well, "])
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        pytest.param('{"word": "a"}', "a", id="as asked"),
+        pytest.param('```json\n{"word": "a"}\n```', "a", id="in a fence"),
+        pytest.param('{"word": "a", "more": 1}', None, id="a key too many"),
+        pytest.param('{"word": "a', None, id="cut off"),
+        pytest.param("a", None, id="no JSON"),
+    ],
+)
+def test_structured_reply_is_checked(text: str, parsed: str | None) -> None:
+    reply = ask(model(text)[0], schema=Shape)
+    assert (reply.parsed.word if reply.parsed else None) == parsed
+    assert (reply.problem is None) == (parsed is not None)
+
+
+def test_recorded_replies_come_back_and_nothing_else_does() -> None:
+    kept: list[Exchange] = []
+    recorder = Recorder(model("one", "two")[0], role="grader", keep=kept.append)
+    for _ in range(2):
+        asyncio.run(recorder.reply(HELLO, purpose="judge", prompt="p"))
+    again = Model(RecordedAdapter(kept, name="m"), SystemClock())
+    assert [ask(again).text, ask(again).text] == ["one", "two"]
+    with pytest.raises(ModelRefused, match="no recorded reply"):
+        ask(again)
+
+
+def test_failed_call_is_recorded_too() -> None:
+    kept: list[Exchange] = []
+    recorder = Recorder(model(ModelRefused("bad key", hint="x"))[0], role="grader", keep=kept.append)
+    with pytest.raises(ModelRefused):
+        asyncio.run(recorder.reply(HELLO, purpose="judge", prompt="p"))
+    assert kept[0].error == "bad key"
+
+
+def test_usage_adds_up_and_unknown_prices_stay_unknown() -> None:
+    known, unknown = Usage(prompt_tokens=1, usd=0.5, calls=1), Usage(prompt_tokens=2, calls=1)
+    assert (known + known).usd == 1.0
+    assert (known + unknown).usd is None
+    assert (Usage() + known).usd == 0.5
+    assert (known + unknown).prompt_tokens == 3
+
+
+# The adapters, over HTTP
+
+
+def over_http(server: ChatServer, adapter: str, tmp_path: Path, **limits: Any) -> Model:
+    file = tmp_path / "mockint.toml"
+    file.write_text(
+        f'[providers.lab]\nbase_url = "{server.url}"\napi_key_env = "LAB_KEY"\nadapter = "{adapter}"\n'
+        + "[limits]\n"
+        + "".join(f"{name} = {value}\n" for name, value in ({"tries": 3} | limits).items())
+    )
+    return connect("lab/tiny", config=load_config(file=file), clock=SystemClock())
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_KEY", "sk-planted-key")
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_plain_reply_over_http(adapter: str, chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = lambda request: f"You said {request['messages'][-1]['content']}."
+    reply = ask(over_http(chat_server, adapter, tmp_path))
+    assert reply.text == "You said Hello."
+    assert reply.usage.prompt_tokens == 100
+    assert reply.usage.completion_tokens == 7
+    assert chat_server.requests[0]["model"] == "tiny"
+    assert chat_server.headers[0]["authorization"] == "Bearer sk-planted-key"
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_streamed_reply_over_http(adapter: str, chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = lambda request: "A reply that comes in pieces – é, 中文 – and ends."
+    shown: list[str] = []
+    reply = ask(over_http(chat_server, adapter, tmp_path), on_text=shown.append)
+    assert "".join(shown) == reply.text == "A reply that comes in pieces – é, 中文 – and ends."
+    assert len(shown) > 3
+    assert reply.usage.completion_tokens == 7
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_structured_reply_over_http(adapter: str, chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = lambda request: json.dumps({"word": "yes"})
+    reply = ask(over_http(chat_server, adapter, tmp_path), schema=Shape)
+    assert reply.parsed == Shape(word="yes")
+    asked = chat_server.requests[0]["response_format"]["json_schema"]
+    assert asked["strict"] is True
+    assert asked["schema"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize(
+    ("status", "error", "requests"),
+    [
+        pytest.param(400, ModelRefused, 1, id="400"),
+        pytest.param(401, ModelRefused, 1, id="401"),
+        pytest.param(403, ModelRefused, 1, id="403"),
+        pytest.param(404, ModelRefused, 1, id="404"),
+        pytest.param(408, ModelUnavailable, 3, id="408"),
+        pytest.param(413, ModelRefused, 1, id="413"),
+        pytest.param(422, ModelRefused, 1, id="422"),
+        pytest.param(429, ModelUnavailable, 3, id="429"),
+        pytest.param(500, ModelUnavailable, 3, id="500"),
+        pytest.param(503, ModelUnavailable, 3, id="503"),
+        pytest.param(529, ModelUnavailable, 3, id="529"),
+    ],
+)
+def test_status_is_translated_and_tries_do_not_multiply(
+    adapter: str, status: int, error: type[Exception], requests: int, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    chat_server.replies = lambda request: (status, {"retry-after": "0"})
+    with pytest.raises(error) as caught:
+        ask(over_http(chat_server, adapter, tmp_path))
+    assert len(chat_server.requests) == requests
+    assert "sk-planted-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_server_that_is_gone_is_unavailable(adapter: str, chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.url = "http://127.0.0.1:9/v1"
+    with pytest.raises(ModelUnavailable):
+        ask(over_http(chat_server, adapter, tmp_path, tries=1))
+
+
+def test_missing_key_is_named_and_not_guessed(chat_server: ChatServer, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("LAB_KEY")
+    with pytest.raises(ContentError, match="LAB_KEY"):
+        over_http(chat_server, "openai", tmp_path)
+
+
+# A row for every foreign exception
+
+
+def test_every_exception_of_openai_has_a_row() -> None:
+    import openai
+
+    from mockint.llm import openai as ours
+
+    rows = (*ours.UNAVAILABLE, *ours.REFUSED, *ours.OTHERS)
+    classes = [v for v in list(vars(openai).values()) if inspect.isclass(v) and issubclass(v, openai.OpenAIError)]
+    assert len(classes) > 10
+    general = {openai.OpenAIError, openai.APIError, openai.APIStatusError}
+    without = [
+        c.__name__ for c in classes if c not in general and not any(issubclass(c, r) for r in rows if r not in general)
+    ]
+    assert without == []
+
+
+def test_every_exception_of_litellm_has_a_row() -> None:
+    from mockint.llm import litellm as ours
+
+    rows = (*ours.UNAVAILABLE, *ours.REFUSED, *ours.OTHERS)
+    classes = [v for v in vars(ours.foreign).values() if inspect.isclass(v) and issubclass(v, Exception)]
+    own = [c for c in classes if c.__module__.startswith("litellm")]
+    assert len(own) > 10
+    assert [c.__name__ for c in own if not any(issubclass(c, row) for row in rows)] == []
+
+
+def test_schema_without_defaults_is_closed_all_the_way_down() -> None:
+    from mockint.grading.judge import Ruling
+    from mockint.llm import strict_schema
+
+    def objects(shape: Any) -> list[dict[str, Any]]:
+        if isinstance(shape, list):
+            return [found for part in shape for found in objects(part)]
+        if not isinstance(shape, dict):
+            return []
+        own = [shape] if shape.get("type") == "object" else []
+        return own + [found for part in shape.values() for found in objects(part)]
+
+    found = objects(strict_schema(Ruling)["json_schema"]["schema"])
+    assert len(found) == 3
+    assert all(
+        shape["additionalProperties"] is False and set(shape["required"]) == set(shape["properties"]) for shape in found
+    )
+    assert issubclass(Ruling, BaseModel)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from mockint.errors import SessionError
+from mockint.store import Home, Log, read_log, write
+from tests.builders import AT, session
+
+
+def write_session(path: Path) -> None:
+    with Log(path) as log:
+        for event in session(("question", "How?"), ("answer", "So and so.", 4)):
+            log.append(event)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "sessions" / "s1" / "events.jsonl"
+    write_session(path)
+    return path
+
+
+def test_what_is_appended_is_read_back(path: Path) -> None:
+    assert list(read_log(path).events) == session(("question", "How?"), ("answer", "So and so.", 4))
+
+
+def test_torn_last_line_is_dropped_said_and_truncated(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"kind":"answer_gi')
+    assert read_log(path).torn == 18
+    with Log(path) as log:
+        assert log.torn == 18
+        assert len(log.events) == 3
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        pytest.param(lambda lines: [lines[0], b"garbage", lines[2]], ":2: damaged", id="garbage in the middle"),
+        pytest.param(lambda lines: [lines[0], lines[2]], ":2: damaged: seq is 3", id="a line is gone"),
+        pytest.param(lambda lines: lines[1:], ":1: damaged", id="the first line is gone"),
+        pytest.param(lambda lines: [*lines[:2], lines[2][:40]], ":3: damaged", id="a whole last line that is cut"),
+    ],
+)
+def test_other_damage_names_file_and_line(path: Path, damage: object, told: str) -> None:
+    lines = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join(damage(lines)) + b"\n")  # type: ignore[operator]
+    with pytest.raises(SessionError) as caught:
+        read_log(path)
+    assert told in caught.value.what
+    assert str(path) in caught.value.what
+
+
+def test_session_open_elsewhere_is_locked(path: Path) -> None:
+    with Log(path), pytest.raises(SessionError, match="open in another"):
+        Log(path)
+
+
+def test_gap_in_seq_is_not_written(path: Path) -> None:
+    with Log(path) as log, pytest.raises(ValueError, match="seq 9"):
+        log.append(log.events[-1].model_copy(update={"seq": 9}))
+
+
+def test_session_files_are_the_users_alone(path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_names_of_sessions(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for name in ("20261124-1812-rag-aaaa", "20261125-0900-rag-bbbb"):
+        write_session(home.log(name))
+    assert home.resolve("last") == "20261125-0900-rag-bbbb"
+    assert home.resolve("20261124") == "20261124-1812-rag-aaaa"
+    with pytest.raises(SessionError, match="begins 2 sessions"):
+        home.resolve("202611")
+    with pytest.raises(SessionError, match="no session 'zzz'"):
+        home.resolve("zzz")
+    assert home.unfinished() == "20261125-0900-rag-bbbb"
+
+
+def test_new_id_sorts_by_time(tmp_path: Path) -> None:
+    assert Home(tmp_path).new_id(AT, "rag").startswith("20261124-1812-rag-")
+
+
+def test_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write(target, "one", exclusive=True)
+    with pytest.raises(SessionError):
+        write(target, "two", exclusive=True)
+    assert target.read_text() == "one"
