@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 from mockint.clock import SystemClock
-from mockint.config import load_config
+from mockint.config import load_config, quiet_litellm
 from mockint.content import Frozen
 from mockint.errors import ContentError, ModelRefused, ModelUnavailable
-from mockint.llm import Exchange, Message, Model, Raw, Recorder, Usage, connect
+from mockint.llm import Exchange, Message, Model, Raw, Recorder, Usage, connect, foreign
 from mockint.llm.recorded import RecordedAdapter
 from mockint.llm.scripted import ScriptedAdapter
 from tests.conftest import ChatServer
@@ -83,7 +84,7 @@ def test_deadline_holds_over_all_tries() -> None:
         async def close(self) -> None: ...
 
     began = SystemClock().seconds()
-    with pytest.raises(ModelUnavailable, match="within 0.1 seconds"):
+    with pytest.raises(ModelUnavailable, match=r"within 0\.1 seconds"):
         ask(Model(Slow(), SystemClock(), deadline_seconds=0.1))
     assert SystemClock().seconds() - began < 5
 
@@ -100,7 +101,8 @@ def test_stream_that_has_begun_is_not_begun_again() -> None:
 
         async def close(self) -> None: ...
 
-    adapter, shown = Breaks(), []
+    adapter = Breaks()
+    shown: list[str] = []
     with pytest.raises(ModelUnavailable):
         ask(Model(adapter, SystemClock()), on_text=shown.append)
     assert (adapter.calls, shown) == (1, ["Well, "])
@@ -241,29 +243,19 @@ def test_missing_key_is_named_and_not_guessed(chat_server: ChatServer, tmp_path:
 # A row for every foreign exception
 
 
-def test_every_exception_of_openai_has_a_row() -> None:
-    import openai
-
-    from mockint.llm import openai as ours
-
-    rows = (*ours.UNAVAILABLE, *ours.REFUSED, *ours.OTHERS)
-    classes = [v for v in list(vars(openai).values()) if inspect.isclass(v) and issubclass(v, openai.OpenAIError)]
-    assert len(classes) > 10
-    general = {openai.OpenAIError, openai.APIError, openai.APIStatusError}
-    without = [
-        c.__name__ for c in classes if c not in general and not any(issubclass(c, r) for r in rows if r not in general)
-    ]
-    assert without == []
-
-
-def test_every_exception_of_litellm_has_a_row() -> None:
-    from mockint.llm import litellm as ours
-
-    rows = (*ours.UNAVAILABLE, *ours.REFUSED, *ours.OTHERS)
-    classes = [v for v in vars(ours.foreign).values() if inspect.isclass(v) and issubclass(v, Exception)]
-    own = [c for c in classes if c.__module__.startswith("litellm")]
+@pytest.mark.parametrize("library", ["openai", "litellm.exceptions"])
+def test_every_foreign_exception_has_a_row(library: str) -> None:
+    quiet_litellm()
+    named = vars(importlib.import_module(library)).values()
+    classes = {kind for kind in named if inspect.isclass(kind) and issubclass(kind, Exception)}
+    own = {kind for kind in classes if kind.__module__.startswith(library.split(".")[0])}
     assert len(own) > 10
-    assert [c.__name__ for c in own if not any(issubclass(c, row) for row in rows)] == []
+    general = {kind.__name__ for kind in own if foreign.row(kind) in foreign.BY_STATUS} - foreign.BY_STATUS
+    assert (general, [kind.__name__ for kind in own if foreign.row(kind) is None]) == (set(), [])
+
+
+def test_no_exception_has_two_rows() -> None:
+    assert not foreign.UNAVAILABLE & foreign.REFUSED.keys()
 
 
 def test_schema_without_defaults_is_closed_all_the_way_down() -> None:

@@ -275,14 +275,6 @@ def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": _closed(shape), "strict": True}}
 
 
-def seconds_of(retry_after: str | None) -> float | None:
-    """Returns a Retry-After header in seconds; None when there is none or it is a date."""
-    try:
-        return max(0.0, float(retry_after)) if retry_after else None
-    except ValueError:
-        return None
-
-
 def request_digest(messages: Sequence[Message]) -> str:
     return digest([message.model_dump() for message in messages])
 

@@ -8,32 +8,9 @@ from typing import Any
 import openai  # 0.4 to 0.6 s; this module is imported only when a model of this kind is asked for
 from pydantic import BaseModel
 
-from mockint.errors import ModelError, ModelRefused, ModelUnavailable
-from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, seconds_of, strict_schema
-
-UNAVAILABLE = (
-    openai.APIConnectionError,  # APITimeoutError is one of them
-    openai.RateLimitError,
-    openai.InternalServerError,
-    openai.ConflictError,
-    openai.APIResponseValidationError,
-    openai.WebSocketConnectionClosedError,
-    openai.WebSocketQueueFullError,
-)
-REFUSED = {
-    openai.AuthenticationError: "Check the API key: providers.NAME.api_key_env names its variable.",
-    openai.PermissionDeniedError: "Check that the key may use this model.",
-    openai.NotFoundError: "Check the model's name and the provider's base_url.",
-    openai.BadRequestError: "The server does not accept what is asked; try another model.",
-    openai.UnprocessableEntityError: "The server does not accept what is asked; try another model.",
-    openai.ContentFilterFinishReasonError: "The provider's policy stopped the reply; try another model.",
-    openai.LengthFinishReasonError: "The reply was longer than the model may write; try another model.",
-    openai.InvalidWebhookSignatureError: "The server's reply makes no sense here; check base_url.",
-}
-OTHERS = (openai.APIStatusError, openai.APIError, openai.OpenAIError)
-"""Judged by their status, if they have one: see `translate`."""
-
-MAY_WORK_LATER = {408, 409, 425, 429, 529}
+from mockint.errors import ModelRefused, ModelUnavailable
+from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, strict_schema
+from mockint.llm.foreign import translate
 
 
 class OpenAIAdapter:
@@ -76,23 +53,6 @@ class OpenAIAdapter:
         )
         async with stream:
             return await gather(stream, on_text, self.name)
-
-
-def translate(exc: Exception, name: str) -> ModelError:
-    """Returns mockint's error for one of the library's."""
-    status = getattr(exc, "status_code", None)
-    told = f"{name}: {_first_line(exc)}"
-    if isinstance(exc, openai.RateLimitError) and getattr(exc, "code", None) == "insufficient_quota":
-        return ModelRefused(told, hint="The account has no quota left; top it up or use another model.")
-    if isinstance(exc, UNAVAILABLE) or status in MAY_WORK_LATER or (isinstance(status, int) and status >= 500):
-        headers = getattr(getattr(exc, "response", None), "headers", {})
-        return ModelUnavailable(
-            told, hint="Try again later, or name another model.", retry_after=seconds_of(headers.get("retry-after"))
-        )
-    for kind, hint in REFUSED.items():
-        if isinstance(exc, kind):
-            return ModelRefused(told, hint=hint)
-    return ModelRefused(told, hint="Check the model and its provider with: mockint doctor --model REF")
 
 
 async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
@@ -143,7 +103,3 @@ def _checked(text: str, usage: Usage, finish: str | None, name: str) -> Raw:
     if not text.strip():
         raise ModelUnavailable(f"{name} sent an empty reply.", hint="Try again, or name another model.")
     return Raw(text, usage, cut_off=finish in (None, "length"))
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip() or type(exc).__name__).splitlines()[0][:300]
