@@ -92,15 +92,15 @@ def chat_server() -> Iterator[ChatServer]:
                 choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}
                 done = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
                 return self._send(200, json.dumps(done).encode(), {"content-type": "application/json"})
-            chunks = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
+            chunks: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
             chunks += [{"delta": {"content": reply[i : i + 9]}, "finish_reason": None} for i in range(0, len(reply), 9)]
             chunks += [{"delta": {}, "finish_reason": "stop"}]
             lines = [
                 {**head, "object": "chat.completion.chunk", "choices": [{"index": 0, **chunk}]} for chunk in chunks
             ]
             lines.append({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
-            body = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
-            return self._send(200, body.encode(), {"content-type": "text/event-stream"})
+            stream = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
+            return self._send(200, stream.encode(), {"content-type": "text/event-stream"})
 
         def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

@@ -246,7 +246,7 @@ def test_missing_key_is_named_and_not_guessed(chat_server: ChatServer, tmp_path:
 @pytest.mark.parametrize("library", ["openai", "litellm.exceptions"])
 def test_every_foreign_exception_has_a_row(library: str) -> None:
     quiet_litellm()
-    named = vars(importlib.import_module(library)).values()
+    named = list(vars(importlib.import_module(library)).values())
     classes = {kind for kind in named if inspect.isclass(kind) and issubclass(kind, Exception)}
     own = {kind for kind in classes if kind.__module__.startswith(library.split(".")[0])}
     assert len(own) > 10

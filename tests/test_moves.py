@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from mockint.events import SessionFinished, Skipped
 from mockint.interview.moves import Ask, Finish, Listen, Probe, React, Reading, follow_up, next_move
 from mockint.transcript import Transcript, fold
@@ -8,7 +10,7 @@ from tests.builders import AT, planned, session, started
 ALL = dict.fromkeys(("boiling", "pouring", "holding", "cleaning"), "shown")
 
 
-def after_answer(*, t: float = 30, **changes: object) -> Transcript:
+def after_answer(*, t: float = 30, **changes: Any) -> Transcript:
     return fold(session(("question", "How?"), ("answer", "So.", t), **changes))
 
 

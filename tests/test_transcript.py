@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockint.events import DraftSaved, SessionFinished, Skipped
+from mockint.events import DraftSaved, Event, SessionFinished, Skipped
 from mockint.transcript import fold
 from tests.builders import AT, planned, session, started
 
@@ -47,7 +47,10 @@ def test_skipped_question_is_asked_and_not_answered() -> None:
 
 
 def test_question_not_reached_is_not_asked() -> None:
-    events = [started(planned("kettle"), planned("pot")), SessionFinished(seq=2, at=AT, t=0, outcome="quit")]
+    events: list[Event] = [
+        started(planned("kettle"), planned("pot")),
+        SessionFinished(seq=2, at=AT, t=0, outcome="quit"),
+    ]
     assert [part.asked for part in fold(events).parts] == [False, False]
 
 

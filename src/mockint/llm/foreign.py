@@ -74,8 +74,8 @@ def translate(exc: Exception, name: str) -> ModelError:
     if getattr(exc, "code", None) == "insufficient_quota":
         return ModelRefused(told, hint=QUOTA)
     # litellm gives its bare APIError the status 500 where it knows none.
-    known = isinstance(status, int) and not (found == "APIError" and status == 500)
-    later = known and (status in MAY_WORK_LATER or status >= 500)
+    known = status if isinstance(status, int) and (found, status) != ("APIError", 500) else 0
+    later = known in MAY_WORK_LATER or known >= 500
     if found in UNAVAILABLE or later or isinstance(exc, OSError):
         return ModelUnavailable(told, hint=LATER, retry_after=_retry_after(exc))
     return ModelRefused(told, hint=REFUSED.get(found or "", CHECK))
@@ -84,7 +84,7 @@ def translate(exc: Exception, name: str) -> ModelError:
 def _retry_after(exc: Exception) -> float | None:
     """Returns the server's Retry-After in seconds; None when there is none or it is a date."""
     headers = getattr(exc, "litellm_response_headers", None) or getattr(getattr(exc, "response", None), "headers", None)
-    given = headers.get("retry-after") if isinstance(headers, Mapping) or hasattr(headers, "get") else None
+    given = headers.get("retry-after") if isinstance(headers, Mapping) else None
     try:
         return max(0.0, float(given)) if given else None
     except ValueError:

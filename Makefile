@@ -1,0 +1,66 @@
+# What people run: make interview, make test, make check. Everything it needs goes into .venv.
+PYTHON ?= python3
+BIN = .venv/bin
+READY = .venv/ready
+
+.PHONY: interview test check format generate requirements bench wheel-check clean
+
+interview: $(READY)
+	@if [ -t 0 ] && [ -t 2 ]; then \
+		$(BIN)/mockint start; \
+	else \
+		echo "There is no terminal here, so a sample candidate answers, from examples/candidate.yaml."; \
+		$(BIN)/mockint start --seed 1 --questions 3 --track rag --track agents --track fine-tuning --answers examples/candidate.yaml; \
+	fi
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/mockint bank lint
+	$(BIN)/python tools/generate.py --check
+	$(MAKE) wheel-check
+
+# The wheel, in an empty environment, run from a folder that has nothing to do with the checkout.
+wheel-check: $(READY)
+	rm -rf build
+	$(BIN)/python -m hatchling build -t wheel -d build/wheel
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index build/wheel/*.whl
+	mkdir -p build/elsewhere
+	cd build/elsewhere && ../empty/bin/mockint bank lint && \
+		../empty/bin/mockint start --home home --seed 2 --questions 1 --answers "$(CURDIR)/examples/candidate.yaml" && \
+		../empty/bin/mockint replay --home home --verify
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+generate: $(READY)
+	$(BIN)/python tools/generate.py
+
+bench: $(READY)
+	$(BIN)/python tests/bench/startup.py
+
+# Pins every dependency with its hashes. The file holds no index address.
+requirements: $(READY)
+	$(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --quiet pip-tools
+	build/pins/bin/pip-compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--strip-extras --allow-unsafe --no-header --no-annotate -o requirements.txt pyproject.toml
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mockint needs Python 3.11 or later: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up .venv; this happens once."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
