@@ -10,7 +10,8 @@ interview: $(READY)
 		$(BIN)/mockint start; \
 	else \
 		echo "There is no terminal here, so a sample candidate answers, from examples/candidate.yaml."; \
-		$(BIN)/mockint start --seed 1 --questions 3 --track rag --track agents --track fine-tuning --answers examples/candidate.yaml; \
+		$(BIN)/mockint start --question hybrid-search --question agent-versus-chain \
+			--question fine-tune-or-prompt --answers examples/candidate.yaml; \
 	fi
 
 test: $(READY)
@@ -34,7 +35,7 @@ wheel-check: $(READY)
 	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index build/wheel/*.whl
 	mkdir -p build/elsewhere
 	cd build/elsewhere && ../empty/bin/mockint bank lint && \
-		../empty/bin/mockint start --home home --seed 2 --questions 1 --answers "$(CURDIR)/examples/candidate.yaml" && \
+		../empty/bin/mockint start --home home --question hybrid-search --answers "$(CURDIR)/examples/candidate.yaml" && \
 		../empty/bin/mockint replay --home home --verify
 
 format: $(READY)
