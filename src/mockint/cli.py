@@ -571,10 +571,10 @@ def _started(
 
 def _candidate(answers: Path | None, config: Config, clock: Clock) -> Candidate:
     from mockint.interview.script import ScriptedCandidate, load_script
-    from mockint.terminal import Paragraphs, Screen, Typist, a_person_is_here
+    from mockint.terminal import Paragraphs, Screen, Shown, Typist, a_person_is_here
 
     if answers:
-        return ScriptedCandidate(load_script(answers))
+        return Shown(ScriptedCandidate(load_script(answers)), Screen())
     if a_person_is_here():
         return Typist(Screen(), clock, send=config.settings.terminal.send)
     return Paragraphs(sys.stdin, clock)

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from mockint.clock import Clock
 from mockint.config import prefers_plain
-from mockint.interview.room import Heard, Left, Listening, SaveDraft, clock_time
+from mockint.interview.room import Candidate, Heard, Left, Listening, SaveDraft, clock_time
 from mockint.transcript import Turn, TurnKind
 
 if TYPE_CHECKING:
@@ -83,6 +83,10 @@ class Screen:
         who = "You" if turn.speaker == "candidate" else "Interviewer"
         self._say(f"{turn.number}. {who}", turn.text)
 
+    def answer(self, text: str) -> None:
+        """Shows what a candidate said who did not type it here."""
+        self._say("You", text)
+
     def piece(self, text: str) -> None:
         """Prints a piece, breaking lines between words at the width."""
         if self._column < 0:
@@ -117,6 +121,19 @@ class Screen:
     @property
     def _width(self) -> int:
         return min(self._console.width, WIDEST)
+
+
+class Shown:
+    """Another candidate, whose words are shown as they are given: a script's are typed by nobody."""
+
+    def __init__(self, candidate: Candidate, screen: Screen) -> None:
+        self._candidate, self._screen = candidate, screen
+
+    async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+        heard = await self._candidate.listen(listening, save=save)
+        if heard.text is not None:
+            self._screen.answer(heard.text)
+        return heard
 
 
 class Paragraphs:
