@@ -230,7 +230,8 @@ def _bare(text: str) -> str:
     return " ".join(text.strip(" \t\n\"'“”‘’…").split())
 
 
-_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n\s*\n|\n(?=\s*(?:[-*•]|\d+[.)])\s)")
+"""The end of a sentence, of a paragraph, or of a list's item; a single line break is only a wrap."""
 _CLAUSE = re.compile(r"(?<=[,:])\s+")
 _LONG = 40
 """Words from which a sentence is cut at its clauses: spoken answers run on."""

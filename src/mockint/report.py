@@ -262,6 +262,7 @@ def _template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["quoted"] = _quoted
+    environment.filters["oneline"] = lambda text: " ".join(text.split())
     environment.filters["clean"] = lambda text: _inert(clean(text))
     environment.filters["minutes"] = _minutes
     environment.filters["score"] = shown
