@@ -52,6 +52,9 @@ class StandingClock:
     def seconds(self) -> float:
         return self.passed
 
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+
 
 @pytest.fixture
 def clock() -> StandingClock:

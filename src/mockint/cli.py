@@ -5,12 +5,11 @@ Commands import what they run when they run it, so that `--help` costs typer alo
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 
 import typer
 
@@ -18,7 +17,7 @@ from mockint import __version__
 from mockint.errors import GradingError, MockintError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from mockint.bank import Bank, Question
     from mockint.clock import Clock
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from mockint.llm import Connections, Exchange
     from mockint.store import Home
     from mockint.transcript import Transcript
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="mockint",
@@ -198,7 +199,7 @@ def grade(
             maker = _grader(settings, connections, settings.settings.models.grader)
             bank, target = load_bank(settings.folders), settings.settings.interview.level
             graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
-            lines += asyncio.run(connections.closing(graded))
+            lines += _run(connections.closing(graded))
             continue
         for place, name in _sessions(store, given):
             made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level)
@@ -255,6 +256,7 @@ def replay(
     content: ContentDirs = None,
 ) -> None:
     """Play an interview back, or verify that its grade follows from what was recorded."""
+    from mockint.clock import SystemClock
     from mockint.store import Home
 
     settings = _settings(config, home, content, {})
@@ -263,7 +265,7 @@ def replay(
     if verify:
         _verify(store, name, settings, number, as_json=as_json)
     else:
-        asyncio.run(_play(_transcript(store, name), speed, as_json=as_json))
+        _play(_transcript(store, name), SystemClock(), speed, as_json=as_json)
 
 
 @app.command()
@@ -355,7 +357,7 @@ def doctor(model: ModelRef = None, config: ConfigFile = None, home: HomeDir = No
     if model:
         asked = [Message(role="user", content="Reply with the word ready.")]
         connections = Connections(settings, SystemClock())
-        reply = asyncio.run(connections.closing(connections.connect(model).reply(asked)))
+        reply = _run(connections.closing(connections.connect(model).reply(asked)))
         typer.echo(
             f"{model}  answered in {reply.seconds:.1f} s after {reply.tries} tries, {reply.usage.completion_tokens} tokens"
         )
@@ -508,6 +510,12 @@ def config_init(
 # What the commands share
 
 
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio  # 20 ms
+
+    return asyncio.run(work)
+
+
 def _settings(config: Path | None, home: Path | None, content: list[Path] | None, flags: dict[str, Any]) -> Config:
     from mockint.config import load_config
 
@@ -601,7 +609,7 @@ def _interview(room: Room, connections: Connections, interviewer: Interviewer, s
     from mockint.interview.room import Left
 
     try:
-        asyncio.run(connections.closing(room.run(interviewer)))
+        _run(connections.closing(room.run(interviewer)))
     except (Left, KeyboardInterrupt):
         typer.echo(f"\nSaved. Go on with: mockint resume {session}", err=True)
         raise typer.Exit(130) from None
@@ -649,7 +657,7 @@ def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str,
         events=len(events),
         log_hash=digest([event.model_dump(mode="json") for event in events]),
     )
-    made = asyncio.run(connections.closing(work))
+    made = _run(connections.closing(work))
     store.add_grade(name, made)
     store.write_report(name, markdown(transcript, made))
     return made
@@ -681,7 +689,7 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
     events = read_log(store.log(name)).events[: found.stamp.events]
     transcript = fold(events)
     maker = regrader(found, prompt=load_prompt(config.folders, PROMPT), clock=clock)
-    again = asyncio.run(
+    again = _run(
         grade_parts(
             name,
             transcript.parts,
@@ -707,7 +715,7 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
         typer.echo(f"Verified: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}.")
 
 
-async def _play(transcript: Transcript, speed: float, *, as_json: bool) -> None:
+def _play(transcript: Transcript, clock: Clock, speed: float, *, as_json: bool) -> None:
     from mockint.terminal import Screen
 
     turns = [turn for part in transcript.parts for turn in part.turns]
@@ -719,7 +727,7 @@ async def _play(transcript: Transcript, speed: float, *, as_json: bool) -> None:
     for part in transcript.parts:
         for turn in part.turns:
             if speed:
-                await asyncio.sleep((turn.t - before) / speed)
+                clock.sleep(max(0.0, turn.t - before) / speed)
                 before = turn.t
             screen.line(turn, heading=part.question.title if turn.kind == "question" else "")
 

@@ -16,6 +16,9 @@ class Clock(Protocol):
     def seconds(self) -> float:
         """Returns seconds on a clock that never goes back; only differences mean something."""
 
+    def sleep(self, seconds: float) -> None:
+        """Waits."""
+
 
 class SystemClock:
     def now(self) -> datetime:
@@ -23,3 +26,6 @@ class SystemClock:
 
     def seconds(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
