@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -122,3 +123,39 @@ def chat_server() -> Iterator[ChatServer]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@dataclass
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs mockint in this process, as its script does, in a folder and a home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOCKINT_HOME", str(tmp_path / "home"))
+
+    def ran(*words: str | Path, stdin: str = "") -> Ran:
+        from mockint.cli import main
+
+        monkeypatch.setattr("sys.argv", ["mockint", *map(str, words)])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), told.out, told.err)
+
+    return ran

@@ -1,0 +1,155 @@
+"""The commands, run as a user runs them: what they print where, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Run
+
+CANDIDATE = ROOT / "examples" / "candidate.yaml"
+ONE = ("start", "--question", "hybrid-search", "--answers", CANDIDATE)
+
+
+def test_start_prints_the_id_and_leaves_log_grade_and_report(run: Run, tmp_path: Path) -> None:
+    done = run(*ONE)
+    name = done.out.strip()
+    folder = tmp_path / "home" / "sessions" / name
+    assert done.code == 0
+    assert {"events.jsonl", "grades", "report.md"} <= {path.name for path in folder.iterdir()}
+    assert "Interviewer:" in done.err
+    assert "You: Embeddings catch paraphrases" in done.err
+
+
+def test_json_result_is_one_document_and_nothing_else(run: Run) -> None:
+    done = run(*ONE, "--json")
+    assert done.json["signal"] in ("hire", "strong hire")
+    assert Path(done.json["report"]).is_file()
+
+
+def test_quotes_in_the_report_stand_in_the_transcript(run: Run) -> None:
+    name = run(*ONE).out.strip()
+    graded = run("report", name, "--format", "json").json["grade"]
+    said = {turn["turn"]: turn["text"] for turn in run("replay", name, "--json").json}
+    quotes = [quote for answer in graded["answers"] for v in answer["verdicts"] for quote in v["evidence"]]
+    report = run("report", name).out
+    assert quotes
+    for quote in quotes:
+        assert quote["quote"] in said[quote["turn"]]
+        assert " ".join(quote["quote"].split()) in report
+
+
+def test_paragraphs_from_standard_input_are_turns_and_its_end_ends_the_session(run: Run) -> None:
+    done = run("start", "--question", "reranking", stdin="A cross-encoder reads both together.\n\nIt is slower.\n\n")
+    assert done.code == 0
+    turns = run("replay", "last", "--json").json
+    assert [turn["text"] for turn in turns if turn["speaker"] == "candidate"] == [
+        "A cross-encoder reads both together.",
+        "It is slower.",
+    ]
+
+
+def test_unanswered_session_ends_in_good_order_with_insufficient_evidence(run: Run) -> None:
+    done = run("start", "--question", "reranking", "--json")
+    assert (done.code, done.json["signal"], done.json["score"]) == (0, "insufficient evidence", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        pytest.param(["start", "--track", "ragg"], 2, "did you mean 'rag'", id="track"),
+        pytest.param(["start", "--question", "hybrid-serch"], 2, "did you mean 'hybrid-search'", id="question"),
+        pytest.param(["start", "--minutes", "1"], 2, "fits 1 minutes", id="too short"),
+        pytest.param(["start", "--level", "chief"], 3, "'chief' is not one of them", id="level"),
+        pytest.param(["start", "--nonsense"], 2, "No such option", id="flag"),
+        pytest.param(["report", "2020"], 4, "no session", id="session"),
+        pytest.param(["resume"], 4, "unfinished", id="nothing to resume"),
+        pytest.param(["report", "--format", "pdf"], 2, "'pdf'", id="format"),
+        pytest.param(["start", "--config", "none.toml"], 2, "'none.toml'", id="config"),
+        pytest.param(["bank", "lint", "--content", "nowhere"], 3, "does not exist", id="content"),
+        pytest.param(["start", "--answers", "none.yaml"], 3, "none.yaml", id="answers"),
+        pytest.param(["start", "--model", "openai/gpt-5-mini"], 5, "no API key", id="key"),
+    ],
+)
+def test_error_has_its_exit_code_and_names_the_cause(run: Run, words: list[str], code: int, told: str) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (code, "")
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+def test_error_is_two_lines(run: Run) -> None:
+    assert len(run("report", "2020").err.strip().splitlines()) == 2
+
+
+def test_failed_start_leaves_no_session(run: Run, tmp_path: Path) -> None:
+    run("start", "--model", "openai/gpt-5-mini")
+    run("start", "--answers", "none.yaml")
+    assert not list((tmp_path / "home").rglob("events.jsonl"))
+
+
+def test_grade_adds_and_compare_shows_the_difference_in_stamps_first(run: Run) -> None:
+    name = run(*ONE).out.strip()
+    assert run("grade", name, "--level", "senior").code == 0
+    told = run("compare", name).out
+    assert told.index("mid") < told.index("hybrid-search")
+    assert run("compare", name, "--json").json["grades"] == [1, 2]
+    assert [row["session"] for row in run("history", "--json").json] == [name]
+
+
+def test_grades_of_a_folder_and_of_answers_from_elsewhere(run: Run, tmp_path: Path) -> None:
+    run(*ONE)
+    (tmp_path / "a.jsonl").write_text(
+        '{"id": "a-1", "question": "hybrid-search", "answer": "BM25 matches the literal term, error codes for example."}\n'
+        '{"id": "a-2", "question": "hybrid-serch", "answer": "x"}\n'
+        "not json\n"
+        '{"id": "a-4", "question": "reranking", "answer": "  "}\n'
+    )
+    done = run("grade", tmp_path / "home", tmp_path / "a.jsonl", "--json", "--out", "out.jsonl")
+    assert done.code == 0
+    assert ["error" in line for line in done.json] == [False, False, True, True, True]
+    assert "did you mean 'hybrid-search'" in done.json[2]["error"]["message"]
+    assert "3" in done.json[3]["error"]["message"]
+    assert [json.loads(line)["id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()][1] == "a-1"
+
+
+def test_nothing_gradable_exits_6(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "question": "nope", "answer": "x"}\n')
+    assert run("grade", "a.jsonl").code == 6
+
+
+@pytest.mark.parametrize("command", [["--help"], ["bank", "list"], ["history"], ["config", "show"]])
+def test_commands_that_need_no_model_load_no_model_library(command: list[str], tmp_path: Path) -> None:
+    look = "import sys, mockint.cli\ntry:\n    mockint.cli.main()\nexcept SystemExit: pass\n"
+    look += "print('LOADED', sorted(set(sys.modules) & {'openai', 'litellm'}))"
+    environment = {**os.environ, "MOCKINT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", look, *command], capture_output=True, text=True, env=environment)
+    assert "LOADED []" in done.stdout, done.stderr
+
+
+def test_offline_interview_report_and_replay_load_no_model_library(run: Run, tmp_path: Path) -> None:
+    words = [["start", "--question", "hybrid-search", "--answers", str(CANDIDATE)], ["report"], ["replay", "--verify"]]
+    look = "import sys, mockint.cli\nfor words in " + repr(words) + ":\n    sys.argv = ['mockint', *words]\n"
+    look += "    try:\n        mockint.cli.main()\n    except SystemExit as exc:\n        assert not exc.code, words\n"
+    look += "print('LOADED', sorted(set(sys.modules) & {'openai', 'litellm'}))"
+    environment = {**os.environ, "MOCKINT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, env=environment)
+    assert "LOADED []" in done.stdout, done.stderr
+
+
+def test_importing_mockint_prints_and_creates_nothing(tmp_path: Path) -> None:
+    look = "import mockint.cli, mockint.config, mockint.store, mockint.bank, mockint.interview.room"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr, list(tmp_path.iterdir())) == (0, "", "", [])
+
+
+def test_bank_show_keeps_the_answer_back_unless_asked(run: Run) -> None:
+    assert "model answer" not in run("bank", "show", "hybrid-search").out
+    assert "model answer" in run("bank", "show", "hybrid-search", "--answer").out
+    assert run("bank", "stats", "--json").json["questions"]["all"] >= 30
+    assert run("doctor").code == 0
