@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -242,8 +243,16 @@ def test_gate_caps_the_signal_at_no_hire() -> None:
 
 
 def test_offline_quotes_stand_verbatim_in_the_candidates_turns() -> None:
-    said = "boiling keeps the boiling steady. It is fine because of pouring, I think."
-    rated = rate(part(("question", "How because of holding?"), ("answer", said, 9)))
+    cues = {
+        "boiling": ["the water reaches a rolling boil", "bubbles all the way through"],
+        "pouring": ["the spout pours", "a stream without dripping"],
+        "holding": ["the handle stays cool in the hand", "a grip that insulates"],
+        "cleaning": ["vinegar removes the limescale", "descale it every month"],
+    }
+    kettle = rubric("kettle", *(criterion(name, cues=ways) for name, ways in cues.items()))
+    said = "It heats until the water is at a rolling boil. The spout pours nicely, I think."
+    asked = "How does vinegar remove the limescale?"
+    rated = rate(replace(part(("question", asked), ("answer", said, 9)), rubric=kettle))
     for rating in rated.ratings:
         assert isinstance(rating, Rated)
         assert all(words.turn == 2 and words.quote in said for words in rating.words)

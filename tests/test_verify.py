@@ -60,7 +60,9 @@ def test_whole_session_over_http_with_either_adapter(
     assert graded["answers"][0]["verdicts"][0]["evidence"][0]["quote"] == QUOTE
     assert [request.get("stream", False) for request in chat_server.requests].count(True) == 2
     turns = run("replay", name, "--json").json
-    assert [t["text"] for t in turns if t["kind"] == "probe"] == ["And what would you measure to know that it helped?"] * 2
+    assert [t["text"] for t in turns if t["kind"] == "probe"] == [
+        "And what would you measure to know that it helped?"
+    ] * 2
     assert "lab/tiny" in run("report", name).out
 
 
@@ -87,7 +89,9 @@ def alter(path: Path, old: str, new: str) -> None:
     [
         pytest.param("grades/0001.json", "Said so.", "Said it.", id="a reason in the grade"),
         pytest.param("grades/0001.json", r"\"level\": \"met\"", r"\"level\": \"partial\"", id="a recorded reply"),
-        pytest.param("grades/0001.json", f'"quote": "{QUOTE}"', '"quote": "it matches the literal token"', id="a quote"),
+        pytest.param(
+            "grades/0001.json", f'"quote": "{QUOTE}"', '"quote": "it matches the literal token"', id="a quote"
+        ),
         pytest.param("grades/0001.json", '"level": "met"', '"level": "partial"', id="a level"),
         pytest.param("grades/0001.json", '"points": 1.0', '"points": 0.5', id="points"),
         pytest.param("grades/0001.json", '"signal": "', '"signal": "strong hire", "x": "', id="an unknown key"),
