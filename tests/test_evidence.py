@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockint.evidence import cues, locate, passages, search, stems
+from mockint.evidence import claim, cues, locate, passages, search, stems
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,21 @@ def test_words_given_by_the_question_or_shared_with_others_count_less() -> None:
 def test_nothing_is_found_in_nothing() -> None:
     assert search(cues(["merge lists"]), []).passage is None
     assert stems("the of and") == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "claimed"),
+    [
+        pytest.param("You just add the BM25 score and the cosine similarity.", True, id="as it is claimed"),
+        pytest.param("I would not add the BM25 score and the cosine similarity.", False, id="denied"),
+        pytest.param("Adding the BM25 score and the cosine similarity is wrong.", False, id="called wrong"),
+        pytest.param(
+            "Wouldn’t add the BM25 score to the cosine similarity.", False, id="denied with a curly apostrophe"
+        ),
+        pytest.param("There is never a reason to measure.", True, id="a claim that is itself a denial"),
+        pytest.param("There is a reason to measure.", False, id="and its opposite"),
+    ],
+)
+def test_claim_is_made_only_as_it_is_affirmed_or_denied(said: str, claimed: bool) -> None:
+    wanted = ["add the BM25 score and the cosine similarity", "never any reason to measure"]
+    assert (claim(wanted, passages(2, said), least=0.6) is not None) is claimed

@@ -202,6 +202,22 @@ def search(wanted: Cues, passages: Iterable[Passage]) -> Find:
     return Find(min(1.0, 0.75 * best + 0.35 * extra), found)
 
 
+def claim(wanted: Sequence[str], passages: Sequence[Passage], *, least: float) -> Passage | None:
+    """Returns the passage that makes one of the claims, or None when none covers one by `least`.
+
+    A sentence that denies what a claim affirms uses the same words, and does not make it.
+    """
+    finds = [
+        search(
+            cues([phrase for phrase in wanted if _denies(phrase) == denied]),
+            [passage for passage in passages if _denies(passage.text) == denied],
+        )
+        for denied in (False, True)
+    ]
+    best = max(finds, key=lambda found: found.score)
+    return best.passage if best.score >= least else None
+
+
 def passages(turn: int, text: str) -> list[Passage]:
     """Cuts a turn into sentences, and long sentences at their clauses; every passage is verbatim."""
     cut = [part for sentence in _cut(_SENTENCE, text) for part in (_clauses(sentence))]
@@ -249,6 +265,17 @@ def _clauses(sentence: str) -> list[str]:
     if not middle:
         return [sentence]
     return [*_clauses(sentence[:middle].strip()), *_clauses(sentence[middle:].strip())]
+
+
+_DENIAL = re.compile(
+    r"\b(?:not|no|never|neither|nor|none|nothing|nobody|cannot|without|hardly|avoid|instead|wrong|false|mistake|myth)\b"
+    r"|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+
+
+def _denies(text: str) -> bool:
+    return _DENIAL.search(text) is not None
 
 
 def _share(phrase: frozenset[str], here: frozenset[str], worth: dict[str, float]) -> float:

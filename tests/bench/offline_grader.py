@@ -26,11 +26,11 @@ def kappa(pairs: list[Pair]) -> float:
     return 1 - seen / chance
 
 
-def covers() -> tuple[list[tuple[int, int, float]], list[tuple[bool, float]]]:
-    """Returns (number of levels, the sample's level, cover) of each criterion, and (raised, cover) of each red flag."""
+def covers() -> tuple[list[tuple[int, int, float]], list[tuple[bool, bool]]]:
+    """Returns (number of levels, the sample's level, cover) of each criterion, and (raised, found) of each red flag."""
     bank = load_bank(roots())
     levels: list[tuple[int, int, float]] = []
-    flags: list[tuple[bool, float]] = []
+    flags: list[tuple[bool, bool]] = []
     for question in bank.questions.values():
         rubric = bank.rubric(question)
         for sample in bank.samples(question):
@@ -41,8 +41,8 @@ def covers() -> tuple[list[tuple[int, int, float]], list[tuple[bool, float]]]:
                 names = list(criterion.levels)
                 levels.append((len(names), names.index(sample.levels[criterion.id]), found.score))
             for flag in rubric.red_flags:
-                score = evidence.search(evidence.cues(flag.cues), heard).score
-                flags.append((flag.id in sample.red_flags, score))
+                claimed = evidence.claim(flag.cues, heard, least=RAISED) is not None
+                flags.append((flag.id in sample.red_flags, claimed))
     return levels, flags
 
 
@@ -61,8 +61,8 @@ def main() -> None:
         print(f"{name}: steps {steps}: kappa {kappa(pairs):.2f}, exact {exact:.2f}, over {len(pairs)} ratings")
     table = Counter(rated(STEPS[3][0], STEPS[3][1]))
     print("sample's level by ours:", {f"{a:g} as {b:g}": n for (a, b), n in sorted(table.items())})
-    claimed = [score >= RAISED for raised, score in flags if raised]
-    wrongly = [score >= RAISED for raised, score in flags if not raised]
+    claimed = [found for raised, found in flags if raised]
+    wrongly = [found for raised, found in flags if not raised]
     print(f"red flags: {sum(claimed)} of {len(claimed)} found, {sum(wrongly)} of {len(wrongly)} raised wrongly")
 
 

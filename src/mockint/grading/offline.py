@@ -24,7 +24,9 @@ RAISED = 0.6
 class OfflineGrader:
     kind: Literal["offline"] = "offline"
     model = "offline"
-    prompt = digest({"steps": {str(levels): list(steps) for levels, steps in STEPS.items()}, "raised": RAISED})
+    prompt = digest(
+        {"steps": {str(levels): list(steps) for levels, steps in STEPS.items()}, "raised": RAISED, "denials": True}
+    )
 
     async def opinion(self, part: Part) -> Opinion:
         return rate(part)
@@ -40,9 +42,8 @@ def rate(part: Part) -> Opinion:
         ratings.append(_rated(criterion, found))
     flags = []
     for flag in part.rubric.red_flags:
-        found = evidence.search(evidence.cues(flag.cues), heard)
-        if found.passage and found.score >= RAISED:
-            flags.append(Flagged(flag.id, Words(found.passage.turn, found.passage.text)))
+        if claimed := evidence.claim(flag.cues, heard, least=RAISED):
+            flags.append(Flagged(flag.id, Words(claimed.turn, claimed.text)))
     return Opinion(tuple(ratings), tuple(flags))
 
 

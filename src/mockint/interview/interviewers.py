@@ -10,7 +10,6 @@ from mockint.content import Frozen
 from mockint.interview.moves import Mark, Probe, Reading
 from mockint.llm import Message, OnText, Recorder
 from mockint.prompts import Prompt
-from mockint.rubric import RedFlag
 from mockint.transcript import Part
 
 PROMPTS = ("read", "probe", "clarify")
@@ -49,7 +48,7 @@ class OfflineInterviewer:
             others = [cues for cues in groups if cues is not criterion.cues]
             found = evidence.search(evidence.cues(criterion.cues, others=others, given=part.question.ask), heard)
             marks[criterion.id] = "shown" if found.score >= SHOWN else "partial" if found.score >= TOUCHED else "absent"
-        wrong = [flag.id for flag in part.rubric.red_flags if _claimed(flag, heard) is not None]
+        wrong = [flag.id for flag in part.rubric.red_flags if evidence.claim(flag.cues, heard, least=WRONG)]
         return Reading(marks, tuple(wrong), gave_up(part.answers[-1].text))
 
     async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
@@ -58,7 +57,7 @@ class OfflineInterviewer:
             case "challenge":
                 flag = next(flag for flag in part.rubric.red_flags if flag.id == probe.about)
                 heard = [passage for turn in part.answers for passage in evidence.passages(turn.number, turn.text)]
-                claim = _claimed(flag, heard)
+                claim = evidence.claim(flag.cues, heard, least=WRONG)
                 quoted = f" You said: “{' '.join(claim.text.split())}”" if claim else ""
                 text = f"Let me push back on one point.{quoted} Are you sure of that? Talk me through why it holds."
             case "deepen":
@@ -79,11 +78,6 @@ class OfflineInterviewer:
 
 def gave_up(text: str) -> bool:
     return len(text.split()) <= _SHORT and bool(_GAVE_UP.search(text.lower().replace("’", "'")))
-
-
-def _claimed(flag: RedFlag, heard: list[evidence.Passage]) -> evidence.Passage | None:
-    found = evidence.search(evidence.cues(flag.cues), heard)
-    return found.passage if found.score >= WRONG else None
 
 
 class Noticed(Frozen):
