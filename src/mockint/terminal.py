@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.padding import Padding
@@ -58,18 +59,18 @@ class Screen:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, highlight=False)
-        self._column = -1
-        """Where a stream of pieces stands; -1 when none is shown."""
+        self._column: int | None = None
+        """Where a stream of pieces stands; None when none is shown."""
+        self._begun = ""
+        """The word that the last piece may have cut in two."""
 
     def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
-        if self._column >= 0:
-            self._console.out("\n", end="")
-            self._column = -1
-            return
+        if self._column is not None:
+            return self._end_stream()
         if heading:
             self._console.print()
             self._console.print(Text(safe(heading), style="bold cyan"))
-        self._say(LABELS.get(kind, ""), text)
+        return self._say(LABELS.get(kind, ""), text)
 
     @classmethod
     def to_stdout(cls) -> Screen:
@@ -88,17 +89,18 @@ class Screen:
         self._say("You", text)
 
     def piece(self, text: str) -> None:
-        """Prints a piece, breaking lines between words at the width."""
-        if self._column < 0:
+        """Shows the words that are complete, breaking lines between words at the width; `turn` shows the last one."""
+        if self._column is None:
             self._console.print()
-            self._console.print(Text("Interviewer: ", style="bold"), end="")
-            self._column = len("Interviewer: ")
-        for word in safe(text).replace("\n", " ").split(" "):
+            self._console.print(Text("Interviewer:", style="bold"), end="")
+            self._column = len("Interviewer:")
+        *words, self._begun = (self._begun + safe(text)).replace("\n", " ").split(" ")
+        for word in words:
             self._word(word)
-        self._column -= 1
         self._console.file.flush()
 
     def note(self, text: str) -> None:
+        self._end_stream()
         self._console.print()
         self._console.print(Padding(Text(safe(text), style="dim"), (0, 0, 0, 2)), width=self._width)
 
@@ -112,11 +114,20 @@ class Screen:
         self._console.print(said, width=self._width)
 
     def _word(self, word: str) -> None:
-        if self._column + len(word) >= self._width:
+        if not word or self._column is None:
+            return
+        gap = " " if self._column else ""
+        if self._column and self._column + 1 + cell_len(word) > self._width:
             self._console.out("\n", end="")
-            self._column = 0
-        self._console.out(f"{word} ", end="", highlight=False)
-        self._column += len(word) + 1
+            gap, self._column = "", 0
+        self._console.out(f"{gap}{word}", end="", highlight=False)
+        self._column += len(gap) + cell_len(word)
+
+    def _end_stream(self) -> None:
+        self._word(self._begun)
+        if self._column is not None:
+            self._console.out("\n", end="")
+        self._column, self._begun = None, ""
 
     @property
     def _width(self) -> int:
@@ -215,19 +226,32 @@ class Typist:
             save(session.default_buffer.text, elapsed())
 
     def _footer(self, listening: Listening, elapsed: float) -> StyleAndTextTuples:
-        if listening.paused:
-            return [("", " Paused · press Enter to go on")]
-        question, session = listening.question_seconds_left - elapsed, listening.session_seconds_left - elapsed
-        keys = "Enter sends, Alt-Enter new line" if self._send == "enter" else "Alt-Enter sends, Enter new line"
-        style, words = "", f"{clock_time(question)} left"
-        if question <= 0 or session <= 0:
-            style, words = "bold fg:ansired", f"time is up ({clock_time(min(question, session))}): finish your sentence"
-        elif question <= SOON and listening.part.budget_seconds > 2 * SOON:
-            style, words = "fg:ansiyellow", f"{clock_time(question)} left: wrap up"
-        elif question <= listening.part.budget_seconds / 2:
-            words = f"{clock_time(question)} left, half is gone"
-        place = f" Question {listening.number}/{listening.of}: "
-        return [("", place), (style, words), ("", f" · session {clock_time(session)} · {keys} · /help ")]
+        from prompt_toolkit.application import get_app
+
+        return footer(listening, elapsed, send=self._send, width=get_app().output.get_size().columns)
+
+
+def footer(
+    listening: Listening, elapsed: float, *, send: Literal["enter", "alt-enter"], width: int
+) -> StyleAndTextTuples:
+    """Returns the line below what is typed: the clocks in words and colour, then as much of the help as there is room for."""
+    if listening.paused:
+        return [("", f" Paused: press {'Enter' if send == 'enter' else 'Alt-Enter'} to go on")]
+    question, session = listening.question_seconds_left - elapsed, listening.session_seconds_left - elapsed
+    style, words = "", f"{clock_time(question)} left"
+    if question <= 0 or session <= 0:
+        style, words = "bold fg:ansired", f"time is up ({clock_time(min(question, session))}): finish your sentence"
+    elif question <= SOON and listening.part.budget_seconds > 2 * SOON:
+        style, words = "fg:ansiyellow", f"{clock_time(question)} left: wrap up"
+    elif question <= listening.part.budget_seconds / 2:
+        words = f"{clock_time(question)} left, half is gone"
+    place = f" Question {listening.number}/{listening.of}: "
+    keys = "Enter sends, Alt-Enter new line" if send == "enter" else "Alt-Enter sends, Enter new line"
+    rest, room = "", width - len(place) - len(words)
+    for more in (f" · session {clock_time(session)}", " · /help", f" · {keys}"):
+        if len(rest) + len(more) <= room:
+            rest += more
+    return [("", place), (style, words), ("", rest)]
 
 
 def _keys(send: Literal["enter", "alt-enter"]) -> KeyBindings:
