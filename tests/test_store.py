@@ -93,3 +93,19 @@ def test_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
     with pytest.raises(SessionError):
         write(target, "two", exclusive=True)
     assert target.read_text() == "one"
+
+
+def test_session_begins_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "sessions" / "s1" / "events.jsonl"
+    with Log(path) as log:
+        assert not path.exists()
+        assert Home(tmp_path).ids() == []
+        log.append(session()[0])
+        assert len(read_log(path).events) == 1
+
+
+def test_damaged_session_stands_in_nobodys_way(path: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "sessions" / "s2" / "events.jsonl"
+    damaged.parent.mkdir()
+    damaged.write_text("garbage\n")
+    assert Home(tmp_path).unfinished() == "s1"

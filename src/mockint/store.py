@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -66,7 +67,7 @@ class Log:
     """A session's log, open for appending and locked against any other process.
 
     Args:
-        path: the log; it is created unless it exists.
+        path: the log. A new one appears with its first event, whole: a session begins, or it does not.
 
     Raises:
         SessionError: it is damaged, or open elsewhere.
@@ -86,9 +87,9 @@ class Log:
             found = read_log(path) if path.exists() and path.stat().st_size else Read(())
             self.torn = found.torn
             self._events = list(found.events)
-            self._file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
-            os.ftruncate(self._file, os.fstat(self._file).st_size - found.torn)
-            os.lseek(self._file, 0, os.SEEK_END)
+            self._file = self._open() if found.events else None
+            if self._file is not None and found.torn:
+                os.ftruncate(self._file, path.stat().st_size - found.torn)
         except BaseException:
             self._lock.release()
             raise
@@ -101,12 +102,19 @@ class Log:
         """Writes the event through to the disk. Its `seq` must be the next."""
         if event.seq != len(self._events) + 1:
             raise ValueError(f"seq {event.seq} after {len(self._events)} events")
-        line = event.model_dump_json().encode() + b"\n"
-        written = 0
-        while written < len(line):
-            written += os.write(self._file, line[written:])
-        os.fsync(self._file)
+        line = event.model_dump_json() + "\n"
+        if self._file is None:
+            write(self.path, line)
+            self._file = self._open()
+        else:
+            data, written = line.encode(), 0
+            while written < len(data):
+                written += os.write(self._file, data[written:])
+            os.fsync(self._file)
         self._events.append(event)
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND)
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +122,8 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
         self._lock.release()
 
 
@@ -166,10 +175,11 @@ class Home:
                 )
 
     def unfinished(self) -> str:
-        """Returns the newest session that can be gone on with. Raises SessionError when there is none."""
+        """Returns the newest session that can be gone on with: no damaged one. Raises SessionError when there is none."""
         for name in reversed(self.ids()):
-            if not any(isinstance(event, SessionFinished) for event in read_log(self.log(name)).events):
-                return name
+            with suppress(SessionError):
+                if not any(isinstance(event, SessionFinished) for event in read_log(self.log(name)).events):
+                    return name
         raise SessionError("No session is unfinished.", hint="Begin one with: mockint start")
 
     def log(self, name: str) -> Path:
@@ -234,8 +244,19 @@ def write(path: Path, text: str, *, exclusive: bool = False) -> None:
             part.unlink()
         else:
             part.replace(path)
+        _sync(path.parent)
     except OSError as exc:
         raise SessionError(f"{path} cannot be written: {exc.strerror}.", hint="Check the folder and the disk.") from exc
+
+
+def _sync(folder: Path) -> None:
+    """Writes a folder's names through to the disk; elsewhere than on POSIX a folder cannot be opened, nor need it be."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _damaged(path: Path, line: int, message: str) -> SessionError:

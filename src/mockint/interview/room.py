@@ -178,14 +178,9 @@ class Room:
         match text:
             case None | "/quit":
                 self._write(SessionFinished, t=t, outcome="quit")
-            case "":
-                self._screen.note("Nothing was said. Answer, ask with ?, or see /help.")
-            case "/help":
-                self._screen.note(HELP)
-            case "/time":
-                self._screen.note(self._times(part, t))
-            case "/repeat":
-                self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+            case "" | "/help" | "/time" | "/repeat":
+                self._aside(part, t)
+                self._help_out(text, part)
             case "/pause":
                 self._write(Paused, t=t)
                 self._screen.note("Paused: the clock stands still. Press the key that sends to go on.")
@@ -195,14 +190,31 @@ class Room:
                 self._hint(part, t)
             case _ if text.startswith("?") and text.strip("? "):
                 await self._clarify(part, text.lstrip("? "), t, interviewer)
-            case _ if text.startswith("/") and len(text.split()) == 1 and text[1:].isalpha():
+            case _ if not text.strip("? ") or (text.startswith("/") and text[1:].isalpha()):
+                self._aside(part, t)
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
                 self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
         return None
 
+    def _aside(self, part: Part, t: float) -> None:
+        """Writes down that the clock ran and that nothing typed is left: a command is no answer, and its time is not free."""
+        self._write(DraftSaved, t=t, question=part.question.id, text="")
+
+    def _help_out(self, command: str, part: Part) -> None:
+        match command:
+            case "/help":
+                self._screen.note(HELP)
+            case "/time":
+                self._screen.note(self._times(part))
+            case "/repeat":
+                self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+            case _:
+                self._screen.note("Nothing was said. Answer, ask with ?, or see /help.")
+
     def _hint(self, part: Part, t: float) -> None:
         if part.hints >= len(part.question.hints):
+            self._aside(part, t)
             return self._screen.note("There is no further hint for this question.")
         share = self.now.started.scale.hinted
         text = part.question.hints[part.hints].strip()
@@ -248,7 +260,8 @@ class Room:
         place = [other.question.id for other in self.now.parts].index(part.question.id) + 1
         return f"Question {place} of {len(self.now.parts)} · {part.question.title} · {part.question.minutes} min"
 
-    def _times(self, part: Part, t: float) -> str:
+    def _times(self, part: Part) -> str:
+        t = self.now.t
         question, session = part.budget_seconds - (t - (part.began or 0.0)), self.now.budget_seconds - t
         return f"Left for this question: {clock_time(question)}. Left in the session: {clock_time(session)}."
 

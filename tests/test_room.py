@@ -1,0 +1,151 @@
+"""The loop of an interview, played by a candidate who says what the test tells them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockint.events import AnswerGiven, ClarificationGiven, HintGiven
+from mockint.interview.interviewers import OfflineInterviewer
+from mockint.interview.room import Heard, Left, Listening, Room, SaveDraft, clock_time
+from mockint.store import Log, read_log
+from mockint.transcript import Transcript, TurnKind
+from tests.builders import planned, started
+from tests.conftest import StandingClock
+
+
+@dataclass
+class Says:
+    """Says one thing after the other, each after ten seconds; None leaves the room."""
+
+    lines: list[str | None]
+    heard: list[Listening] = field(default_factory=list)
+
+    async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+        self.heard.append(listening)
+        line = self.lines.pop(0) if self.lines else "/quit"
+        if line is None:
+            save("half a thou", 5.0)
+            raise Left
+        return Heard(line, 10.0)
+
+
+@dataclass
+class Written:
+    """A screen that keeps what it showed, and checks that what was said is on the disk by then."""
+
+    log: Log
+    shown: list[str] = field(default_factory=list)
+
+    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
+        assert text.split(" (")[0] in (self.log.path.read_text() + self.log.events[0].model_dump_json())
+        self.shown.append(text)
+
+    def piece(self, text: str) -> None:
+        raise AssertionError("nothing is streamed offline")
+
+    def note(self, text: str) -> None:
+        self.shown.append(text)
+
+
+def interview(path: Path, *lines: str | None, **changes: Any) -> tuple[Transcript, Written, Says]:
+    with Log(path) as log:
+        candidate, screen = Says(list(lines)), Written(log)
+        room = Room(log, clock=StandingClock(), candidate=candidate, screen=screen)
+        if not log.events:
+            room.begin(started(*(planned(name) for name in ("kettle", "pot")), **changes))
+        asyncio.run(room.run(OfflineInterviewer()))
+        return room.now, screen, candidate
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s" / "events.jsonl"
+
+
+def test_whole_interview_is_asked_probed_and_completed(path: Path) -> None:
+    now, screen, _ = interview(path, "Well.", "Hm.", "Yes.", "So.", "And so.", "Yes.")
+    assert now.outcome == "completed"
+    assert [len(part.probes) for part in now.parts] == [2, 2]
+    assert [part.answered for part in now.parts] == [True, True]
+    assert screen.shown[0] == "How would you build a kettle?"
+
+
+def test_clock_counts_only_what_was_listened_to(path: Path) -> None:
+    now, _, candidate = interview(path, "I don't know", "/pause", "", "/time", "I don't know")
+    assert now.t == 40  # four times ten seconds; the pause is free
+    assert [heard.paused for heard in candidate.heard] == [False, False, True, False, False]
+
+
+def test_hint_says_its_price_and_marks_what_follows(path: Path) -> None:
+    now, screen, _ = interview(path, "/hint", "/hint", "/hint", "I don't know")
+    assert "Think of heat. (What you say from here on earns 40% of its points.)" in screen.shown
+    assert "There is no further hint for this question." in screen.shown
+    assert now.parts[0].hints == 2
+    assert [type(event) for event in read_log(path).events].count(HintGiven) == 2
+
+
+def test_clarifying_question_gets_its_fact_and_is_in_the_transcript(path: Path) -> None:
+    now, _, _ = interview(path, "? how many users are there", "I don't know")
+    asked = [turn for turn in now.parts[0].turns if turn.kind in ("asked", "clarification")]
+    assert [turn.text for turn in asked] == ["how many users are there", "About a thousand users."]
+    assert sum(isinstance(event, ClarificationGiven) for event in read_log(path).events) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        pytest.param("/help", "/skip", id="help"),
+        pytest.param("/time", "Left for this question: 4:50. Left in the session: 29:50.", id="time"),
+        pytest.param("/nonsense", "There is no command /nonsense. See /help.", id="no such command"),
+        pytest.param("  ", "Nothing was said.", id="nothing"),
+        pytest.param("?", "There is no command ?.", id="a question mark alone"),
+        pytest.param("/repeat", "How would you build a kettle?", id="repeat"),
+    ],
+)
+def test_command_is_no_answer(path: Path, line: str, told: str) -> None:
+    now, screen, _ = interview(path, line, "/quit")
+    assert any(told in shown for shown in screen.shown[1:]), screen.shown
+    assert not now.parts[0].answered
+
+
+def test_path_that_begins_with_a_slash_is_an_answer(path: Path) -> None:
+    now, _, _ = interview(path, "/etc/hosts would list it, I think.", "/quit")
+    assert now.parts[0].answered
+
+
+def test_skip_goes_on_and_quit_ends_with_what_there_is(path: Path) -> None:
+    now, _, _ = interview(path, "/skip", "Well.", "/quit")
+    assert now.outcome == "quit"
+    assert (now.parts[0].skipped, now.parts[1].answered) == (True, True)
+
+
+def test_session_whose_time_is_up_asks_nothing_more(path: Path) -> None:
+    now, _, _ = interview(path, *["Well, so."] * 6, minutes=1)
+    assert now.outcome == "completed"
+    late, _, _ = interview(path.parent.parent / "other" / "events.jsonl", *["/time"] * 6, "I don't know", minutes=1)
+    assert (late.outcome, late.parts[1].asked) == ("expired", False)
+    assert late.parts[0].late
+
+
+def test_candidate_who_leaves_comes_back_to_the_same_question_with_the_draft(path: Path) -> None:
+    with pytest.raises(Left):
+        interview(path, "Well.", None)
+    now, screen, candidate = interview(path, "Because of boiling.", "/quit")
+    assert screen.shown[0] == "How would you build a kettle?"
+    assert candidate.heard[0].draft == "half a thou"
+    assert candidate.heard[0].question_seconds_left == 300 - 15
+    assert [event.text for event in read_log(path).events if isinstance(event, AnswerGiven)] == [
+        "Well.",
+        "Because of boiling.",
+    ]
+    assert now.outcome == "quit"
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(245, "4:05"), (0.4, "0:00"), (-0.4, "0:00"), (-30, "−0:30")])
+def test_clock_time(seconds: float, told: str) -> None:
+    assert clock_time(seconds) == told
