@@ -153,3 +153,13 @@ def test_bank_show_keeps_the_answer_back_unless_asked(run: Run) -> None:
     assert "model answer" in run("bank", "show", "hybrid-search", "--answer").out
     assert run("bank", "stats", "--json").json["questions"]["all"] >= 30
     assert run("doctor").code == 0
+
+
+def test_history_lists_the_sound_sessions_and_names_the_damaged_one(run: Run, tmp_path: Path) -> None:
+    name = run(*ONE).out.strip()
+    damaged = tmp_path / "home" / "sessions" / "20200101-0000-rag-aaaa" / "events.jsonl"
+    damaged.parent.mkdir()
+    damaged.write_text("garbage\n")
+    done = run("history")
+    assert (done.code, name in done.out) == (0, True)
+    assert "20200101-0000-rag-aaaa" in done.err

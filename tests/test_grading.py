@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from mockint.grading import Opinion, Rated, Unrated, Words
 from mockint.grading.grader import differences, grade_parts, judges, offline, regrader
 from mockint.grading.offline import rate
 from mockint.grading.tally import signal, tally
-from mockint.llm import Model
+from mockint.llm import Exchange, Model, Recorder
 from mockint.llm.scripted import ScriptedAdapter
 from mockint.prompts import load_prompt
 from mockint.transcript import Part, fold
@@ -46,9 +47,13 @@ def good() -> list[dict[str, Any]]:
     return [ruled(name) for name in CRITERIA[:3]] + [ruled("cleaning", "missed", None, None)]
 
 
+def recorder(model: Model) -> Callable[[Callable[[Exchange], None]], Recorder]:
+    return lambda keep: Recorder(model, role="grader", keep=keep)
+
+
 def judged(*replies: str | Exception) -> tuple[AnswerGrade, ScriptedAdapter]:
     adapter = ScriptedAdapter(list(replies))
-    maker = judges(Model(adapter, StandingClock(), tries=1), PROMPT)
+    maker = judges(recorder(Model(adapter, StandingClock(), tries=1)), PROMPT)
     made = grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock())
     return asyncio.run(made).answers[0], adapter
 
@@ -270,7 +275,7 @@ def test_offline_grader_raises_a_flag_on_the_wrong_claim() -> None:
 
 def test_grade_is_made_again_from_its_recorded_replies() -> None:
     clock = StandingClock()
-    maker = judges(Model(ScriptedAdapter([ruling(*good())]), clock, tries=1), PROMPT)
+    maker = judges(recorder(Model(ScriptedAdapter([ruling(*good())]), clock, tries=1)), PROMPT)
     run = {"level": "mid", "scale": SCALE, "clock": clock}
     made = asyncio.run(grade_parts("a", [part()], grader_for=maker, **run))  # type: ignore[arg-type]
     again = asyncio.run(grade_parts("a", [part()], grader_for=regrader(made, prompt=PROMPT, clock=clock), **run))  # type: ignore[arg-type]

@@ -17,7 +17,20 @@ from mockint.clock import SystemClock
 from mockint.config import load_config, quiet_litellm
 from mockint.content import Frozen
 from mockint.errors import ContentError, ModelRefused, ModelUnavailable
-from mockint.llm import Exchange, Message, Model, Raw, Recorder, Usage, connect, foreign
+from mockint.llm import (
+    Connections,
+    Exchange,
+    Fallback,
+    Message,
+    Model,
+    Raw,
+    Recorder,
+    Spending,
+    Usage,
+    connect,
+    foreign,
+)
+from mockint.llm.prices import priced
 from mockint.llm.recorded import RecordedAdapter
 from mockint.llm.scripted import ScriptedAdapter
 from tests.conftest import ChatServer
@@ -276,3 +289,88 @@ def test_schema_without_defaults_is_closed_all_the_way_down() -> None:
         shape["additionalProperties"] is False and set(shape["required"]) == set(shape["properties"]) for shape in found
     )
     assert issubclass(Ruling, BaseModel)
+
+
+def test_next_model_is_asked_when_the_first_is_unavailable_and_the_record_names_it() -> None:
+    first, _ = model(DOWN, tries=1)
+    second, _ = model("from the second")
+    second.adapter.name = "lab/second"
+    kept: list[Exchange] = []
+    fallback = Fallback(first, ("lab/second",), lambda name: second)
+    reply = ask_recorded(Recorder(fallback, role="grader", keep=kept.append))
+    assert reply.text == "from the second"
+    assert [exchange.model for exchange in kept] == ["lab/second"]
+
+
+@pytest.mark.parametrize("error", [ModelRefused("no key", hint="x"), DOWN], ids=["refused", "nobody left"])
+def test_fallback_is_for_the_unavailable_and_ends(error: Exception) -> None:
+    asked: list[str] = []
+
+    def other(name: str) -> Model:
+        asked.append(name)
+        return model(DOWN, tries=1)[0]
+
+    with pytest.raises(type(error)):
+        ask_recorded(Recorder(Fallback(model(error, tries=1)[0], ("b/b",), other), role="grader", keep=lambda _: None))
+    assert asked == ([] if isinstance(error, ModelRefused) else ["b/b"])
+
+
+def ask_recorded(recorder: Recorder) -> Any:
+    return asyncio.run(recorder.reply(HELLO, purpose="p", prompt="x"))
+
+
+def test_stream_that_was_shown_is_not_begun_again_by_another_model() -> None:
+    class Breaks(ScriptedAdapter):
+        async def call(self, messages: Any, *, schema: Any, on_text: Any, deadline: float) -> Raw:
+            on_text("And what ab")
+            raise DOWN
+
+    first = Model(Breaks([]), SystemClock())
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(Fallback(first, ("b/b",), lambda name: model("x")[0]).reply(HELLO, on_text=lambda piece: None))
+
+
+def test_configured_fallback_takes_over_over_http(chat_server: ChatServer, tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(
+        f'[models]\nfallback = ["up/b"]\n[providers.down]\nbase_url = "http://127.0.0.1:9/v1"\n'
+        f'[providers.up]\nbase_url = "{chat_server.url}"\n[limits]\ntries = 1\n'
+    )
+    connections = Connections(load_config(file=tmp_path / "m.toml"), SystemClock())
+    reply = asyncio.run(connections.closing(connections.connect("down/a").reply(HELLO)))
+    assert (reply.text, reply.model) == ("ready", "up/b")
+
+
+class Costs(ScriptedAdapter):
+    def __init__(self, usd: float | None) -> None:
+        super().__init__(["x"] * 9)
+        self.usd = usd
+
+    async def call(self, messages: Any, **how: Any) -> Raw:
+        return Raw((await super().call(messages, **how)).text, Usage(calls=1, usd=self.usd))
+
+
+def test_call_that_may_pass_the_limit_is_not_made() -> None:
+    adapter, spending = Costs(0.2), Spending(limit=0.5)
+    recorder = Recorder(Model(adapter, SystemClock()), role="grader", keep=lambda _: None, spending=spending)
+    ask_recorded(recorder)
+    ask_recorded(recorder)
+    with pytest.raises(ModelRefused, match=r"0\.40 of 0\.50 USD"):
+        ask_recorded(recorder)
+    assert len(adapter.asked) == 2
+
+
+def test_unknown_price_is_said_to_be_unknown() -> None:
+    spending = Spending(limit=0.5)
+    recorder = Recorder(Model(Costs(None), SystemClock()), role="grader", keep=lambda _: None, spending=spending)
+    ask_recorded(recorder)
+    assert spending.unknown
+
+
+def test_price_comes_from_the_map_and_counts_cached_tokens_apart() -> None:
+    usage = Usage(prompt_tokens=1_000_000, completion_tokens=100_000, calls=1)
+    full = priced(usage, "openai/gpt-5-mini").usd
+    cheaper = priced(usage.model_copy(update={"cached_tokens": 900_000}), "openai/gpt-5-mini").usd
+    assert full is not None
+    assert cheaper is not None
+    assert 0 < cheaper < full
+    assert priced(usage, "openai/no-such-model").usd is None

@@ -17,12 +17,12 @@ from mockint import __version__
 from mockint.errors import GradingError, MockintError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from mockint.bank import Bank, Question
     from mockint.clock import Clock
     from mockint.config import Config
-    from mockint.events import SessionStarted
+    from mockint.events import Event, SessionStarted
     from mockint.grade import Grade
     from mockint.grading import Grader
     from mockint.grading.grader import Calls
@@ -163,6 +163,7 @@ def resume(
         if room.now.outcome is not None:
             raise SessionError(f"The session {name!r} is finished.", hint=f"Read it with: mockint report {name}")
         connections = Connections(settings, clock)
+        _count_spent(connections, log.events)
         connect = _connector(settings, connections, room.now.started.models.interviewer)
         screen.note(f"Going on with {name}.")
         _interview(room, connections, connect(room.keep), name)
@@ -313,14 +314,20 @@ def compare(
 @app.command()
 def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = None) -> None:
     """List the sessions, newest last, with their newest grade."""
+    from mockint.errors import SessionError
     from mockint.report import shown
     from mockint.store import Home
 
     store = Home(_settings(config, home, None, {}).home)
     rows: list[dict[str, Any]] = []
+    damaged: list[SessionError] = []
     for name in store.ids():
-        transcript = _transcript(store, name)
-        found = store.grade(name) if store.grade_files(name) else None
+        try:
+            transcript = _transcript(store, name)
+            found = store.grade(name) if store.grade_files(name) else None
+        except SessionError as exc:
+            damaged.append(exc)
+            continue
         rows.append(
             {
                 "session": name,
@@ -337,6 +344,8 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
     for row in () if as_json else rows:
         told = row["signal"] or ("not graded" if row["outcome"] else "unfinished")
         typer.echo(f"{row['session']:<34} {row['level']:<7} {shown(row['score'])}  {told}")
+    for found_damaged in damaged:
+        _complain(found_damaged)
 
 
 @app.command()
@@ -594,14 +603,13 @@ def _connector(
     """Returns what makes the interviewer, given where its exchanges are kept; connects at once, so that a bad key shows."""
     from mockint.config import OFFLINE
     from mockint.interview.interviewers import PROMPTS, ModelInterviewer, OfflineInterviewer
-    from mockint.llm import Recorder
     from mockint.prompts import load_prompt
 
     if reference == OFFLINE:
         return lambda _: OfflineInterviewer()
-    model = connections.connect(reference)
+    connections.connect(reference)
     prompts = {name: load_prompt(config.folders, name) for name in PROMPTS}
-    return lambda keep: ModelInterviewer(Recorder(model, role="interviewer", keep=keep), prompts)
+    return lambda keep: ModelInterviewer(connections.recorder(reference, role="interviewer", keep=keep), prompts)
 
 
 def _interview(room: Room, connections: Connections, interviewer: Interviewer, session: str) -> None:
@@ -647,6 +655,7 @@ def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str,
     events = read_log(store.log(name)).events
     transcript = fold(events)
     connections = Connections(config, clock)
+    _count_spent(connections, events)
     work = grade_parts(
         name,
         transcript.parts,
@@ -658,9 +667,19 @@ def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str,
         log_hash=digest([event.model_dump(mode="json") for event in events]),
     )
     made = _run(connections.closing(work))
+    if connections.spending.unknown and connections.spending.limit is not None:
+        typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
     store.add_grade(name, made)
     store.write_report(name, markdown(transcript, made))
     return made
+
+
+def _count_spent(connections: Connections, events: Sequence[Event]) -> None:
+    from mockint.events import ModelCalled
+
+    for event in events:
+        if isinstance(event, ModelCalled):
+            connections.spending.add(event.exchange.usage)
 
 
 def _grader(config: Config, connections: Connections, reference: str) -> Callable[[Calls], Grader]:
@@ -671,7 +690,9 @@ def _grader(config: Config, connections: Connections, reference: str) -> Callabl
 
     if reference == OFFLINE:
         return offline
-    return judges(connections.connect(reference), load_prompt(config.folders, PROMPT))
+    connections.connect(reference)
+    prompt = load_prompt(config.folders, PROMPT)
+    return judges(lambda keep: connections.recorder(reference, role="grader", keep=keep), prompt)
 
 
 def _verify(store: Home, name: str, config: Config, number: int | None, *, as_json: bool) -> None:

@@ -86,8 +86,9 @@ async def grade_parts(
     )
 
 
-def judges(model: Model, prompt: Prompt) -> Callable[[Calls], Grader]:
-    return lambda calls: Judge(Recorder(model, role="grader", keep=calls.exchanges.append), prompt)
+def judges(recorder: Callable[[Callable[[Exchange], None]], Recorder], prompt: Prompt) -> Callable[[Calls], Grader]:
+    """Returns what makes a judge; `recorder` makes its model, given where the exchanges are kept."""
+    return lambda calls: Judge(recorder(calls.exchanges.append), prompt)
 
 
 def offline(_: Calls) -> Grader:
@@ -115,8 +116,8 @@ def regrader(grade: Grade, *, prompt: Prompt, clock: Clock) -> Callable[[Calls],
             "The judge's prompt has changed since the grade was made.",
             hint="Verify with the version of mockint that made it, or grade the session again.",
         )
-    adapter = RecordedAdapter(grade.calls, name=grade.stamp.model)
-    return judges(Model(adapter, clock, tries=1), prompt)
+    model = Model(RecordedAdapter(grade.calls, name=grade.stamp.model), clock, tries=1)
+    return judges(lambda keep: Recorder(model, role="grader", keep=keep), prompt)
 
 
 def differences(before: Grade, after: Grade) -> list[str]:

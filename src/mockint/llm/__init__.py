@@ -94,6 +94,20 @@ class Reply(Generic[T]):
     usage: Usage
     seconds: float
     tries: int
+    model: str
+    """The one that replied."""
+
+
+class Asked(Protocol):
+    """A model, or several that stand in for one another."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def reply(
+        self, messages: Sequence[Message], *, schema: type[T] | None = None, on_text: OnText | None = None
+    ) -> Reply[T]:
+        """As `Model.reply`."""
 
 
 class Adapter(Protocol):
@@ -163,7 +177,8 @@ class Model:
             ) from exc
         parsed, problem = _parse(raw, schema) if schema else (None, None)
         number = tries.statistics.get("attempt_number", 1)
-        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, self.clock.seconds() - began, number)
+        taken = self.clock.seconds() - began
+        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, taken, number, self.name)
 
     def _wait(self, state: RetryCallState) -> float:
         failure = state.outcome.exception() if state.outcome else None
@@ -173,11 +188,76 @@ class Model:
         return asked if asked is not None else wait_random_exponential(multiplier=0.5, max=self.longest_backoff)(state)
 
 
-class Recorder:
-    """A model that keeps every exchange, for one role."""
+@dataclass(frozen=True)
+class Fallback:
+    """Models that are asked in order, the next one when the one before is unavailable. Each has the deadline to itself."""
 
-    def __init__(self, model: Model, *, role: Role, keep: Callable[[Exchange], None]) -> None:
+    first: Model
+    others: tuple[str, ...]
+    connect: Callable[[str], Model]
+    """Called for another one when it is needed: each brings its library."""
+
+    @property
+    def name(self) -> str:
+        return self.first.name
+
+    async def reply(
+        self, messages: Sequence[Message], *, schema: type[T] | None = None, on_text: OnText | None = None
+    ) -> Reply[T]:
+        """As `Model.reply`; a stream that has begun to show is not begun again by another one."""
+        shown = False
+
+        def show(piece: str) -> None:
+            nonlocal shown
+            shown = True
+            if on_text:
+                on_text(piece)
+
+        asked = self.first
+        for name in (*self.others, None):
+            try:
+                return await asked.reply(messages, schema=schema, on_text=show if on_text else None)
+            except ModelUnavailable:
+                if shown or name is None:
+                    raise
+            asked = self.connect(name)
+        raise AssertionError("the last one replies or raises")
+
+
+@dataclass
+class Spending:
+    """What the model calls of a session have cost, against what they may."""
+
+    limit: float | None = None
+    """US dollars."""
+    spent: float = 0.0
+    dearest: float = 0.0
+    """The most that one call has cost: the next one may cost as much."""
+    unknown: bool = False
+    """Whether there was a call whose price is not known: then the limit cannot be kept."""
+
+    def check(self) -> None:
+        """Raises ModelRefused when the next call may pass the limit."""
+        if self.limit is not None and self.spent + self.dearest > self.limit:
+            raise ModelRefused(
+                f"{self.spent:.2f} of {self.limit:.2f} USD are spent, and the next call may pass the limit.",
+                hint="Raise limits.usd_per_session, or go on with --model offline.",
+            )
+
+    def add(self, usage: Usage) -> None:
+        self.unknown |= bool(usage.calls) and usage.usd is None
+        self.spent += usage.usd or 0.0
+        self.dearest = max(self.dearest, usage.usd or 0.0)
+
+
+class Recorder:
+    """A model that keeps every exchange, for one role, within what may be spent."""
+
+    def __init__(
+        self, model: Asked, *, role: Role, keep: Callable[[Exchange], None], spending: Spending | None = None
+    ) -> None:
         self._model, self._role, self._keep = model, role, keep
+        self._spending = spending or Spending()
 
     @property
     def name(self) -> str:
@@ -193,18 +273,19 @@ class Recorder:
         on_text: OnText | None = None,
     ) -> Reply[T]:
         """As `Model.reply`; the exchange is kept before this returns or raises."""
-        made: Any = {"role": self._role, "purpose": purpose, "model": self.name, "prompt": prompt}
+        made: Any = {"role": self._role, "purpose": purpose, "prompt": prompt, "messages": messages}
         try:
+            self._spending.check()
             reply = await self._model.reply(messages, schema=schema, on_text=on_text)
         except ModelError as exc:
-            self._keep(
-                Exchange(**made, messages=messages, reply=None, usage=Usage(), tries=0, seconds=0, error=exc.what)
-            )
+            failed = Exchange(**made, model=self.name, reply=None, usage=Usage(), tries=0, seconds=0, error=exc.what)
+            self._keep(failed)
             raise
+        self._spending.add(reply.usage)
         self._keep(
             Exchange(
                 **made,
-                messages=messages,
+                model=reply.model,
                 reply=reply.text,
                 cut_off=reply.cut_off,
                 usage=reply.usage,
@@ -220,18 +301,28 @@ class Connections:
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config, self._clock = config, clock
-        self._models: list[Model] = []
+        self._models: dict[str, Model] = {}
+        self.spending = Spending(config.settings.limits.usd_per_session)
 
-    def connect(self, reference: str) -> Model:
-        """As `connect`."""
-        self._models.append(connect(reference, config=self._config, clock=self._clock))
-        return self._models[-1]
+    def connect(self, reference: str) -> Asked:
+        """As `connect`, with the fallback models behind it."""
+        others = tuple(name for name in self._config.settings.models.fallback if name not in (reference, OFFLINE))
+        first = self._one(reference)
+        return Fallback(first, others, self._one) if others else first
+
+    def recorder(self, reference: str, *, role: Role, keep: Callable[[Exchange], None]) -> Recorder:
+        return Recorder(self.connect(reference), role=role, keep=keep, spending=self.spending)
+
+    def _one(self, reference: str) -> Model:
+        if reference not in self._models:
+            self._models[reference] = connect(reference, config=self._config, clock=self._clock)
+        return self._models[reference]
 
     async def closing(self, work: Awaitable[R]) -> R:
         try:
             return await work
         finally:
-            for model in self._models:
+            for model in self._models.values():
                 await model.adapter.close()
 
 

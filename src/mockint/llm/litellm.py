@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -13,6 +14,7 @@ from mockint.errors import ModelError
 from mockint.llm import Message, OnText, Raw, strict_schema
 from mockint.llm.foreign import translate
 from mockint.llm.openai import gather, raw_of
+from mockint.llm.prices import priced
 
 quiet_litellm()
 # Its types redefine what pydantic would say at length; none of it concerns a user.
@@ -27,6 +29,7 @@ class LitellmAdapter:
         self, name: str, *, served_as: str | None = None, base_url: str | None = None, api_key: str | None = None
     ) -> None:
         self.name = name
+        self._own = base_url is not None
         self._to: dict[str, Any] = {"model": name}
         if base_url:
             self._to = {"model": f"openai/{served_as}", "api_base": base_url, "api_key": api_key or "none"}
@@ -46,19 +49,14 @@ class LitellmAdapter:
         try:
             if on_text:
                 stream = await litellm.acompletion(**asked, stream=True, stream_options={"include_usage": True})
-                return await gather(stream, on_text, self.name)
-            raw = raw_of(done := await litellm.acompletion(**asked), self.name)
+                raw = await gather(stream, on_text, self.name)
+            else:
+                raw = raw_of(await litellm.acompletion(**asked), self.name)
         except ModelError:
             raise
         except Exception as exc:
             raise translate(exc, self.name) from exc
-        return Raw(raw.text, raw.usage.model_copy(update={"usd": _price(done)}), raw.cut_off)
+        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
 
     async def close(self) -> None:
         await litellm.close_litellm_async_clients()
-
-
-def _price(done: Any) -> float | None:
-    """Returns what litellm's price map makes of the call; None when it does not know the model."""
-    cost = getattr(done, "_hidden_params", {}).get("response_cost")
-    return float(cost) if cost else None

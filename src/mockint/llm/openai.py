@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import openai  # 0.4 to 0.6 s; this module is imported only when a model of this kind is asked for
@@ -11,12 +12,14 @@ from pydantic import BaseModel
 from mockint.errors import ModelRefused, ModelUnavailable
 from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, strict_schema
 from mockint.llm.foreign import translate
+from mockint.llm.prices import priced
 
 
 class OpenAIAdapter:
     def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
         self.name = name
         self._served_as = served_as
+        self._own = base_url is not None
         # A local server needs no key, and the library insists on one.
         key = api_key or ("none" if base_url else None)
         try:
@@ -38,11 +41,13 @@ class OpenAIAdapter:
             asked["response_format"] = strict_schema(schema)
         try:
             if on_text:
-                return await self._stream(asked, on_text)
-            done = await self._client.chat.completions.create(**asked)
+                raw = await self._stream(asked, on_text)
+            else:
+                raw = raw_of(await self._client.chat.completions.create(**asked), self.name)
         except openai.OpenAIError as exc:
             raise translate(exc, self.name) from exc
-        return raw_of(done, self.name)
+        # What somebody else's server costs is not in OpenAI's price list.
+        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
 
     async def close(self) -> None:
         await self._client.close()
