@@ -34,6 +34,10 @@ class Line:
         return self.criterion.next_level(self.verdict.level) if self.verdict.level else None
 
     @property
+    def best(self) -> str:
+        return tuple(self.criterion.levels)[-1]
+
+    @property
     def lost(self) -> float:
         """Weighted points that were there to be had at the target level."""
         return (

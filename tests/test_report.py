@@ -1,0 +1,125 @@
+"""The report: what a candidate reads, and that nothing in it can hurt a reader."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mockint.grade import AnswerGrade, Grade, Scored, Stamp, Unscored
+from mockint.grading.grader import grade_parts, offline
+from mockint.report import as_data, clean, comparison, markdown, moves, practise_next, sections
+from mockint.transcript import Transcript, fold
+from tests.builders import AT, SCALE, session
+from tests.conftest import StandingClock
+
+HOSTILE = "I say <script>alert(1)</script> \x1b[31mred\u202e and\n# a heading\nBecause of boiling it keeps steady."
+
+
+def graded(*said: Any, **changes: Any) -> tuple[Transcript, Grade]:
+    now = fold(session(*said))
+    made = grade_parts("s", now.parts, level="mid", scale=SCALE, grader_for=offline, clock=StandingClock())
+    return now, asyncio.run(made).model_copy(update=changes)
+
+
+ANSWERED = (("question", "How?"), ("answer", "Because of boiling. The boiling keeps the boiling steady.", 30))
+
+
+def test_report_names_the_signal_what_it_rests_on_and_each_criterion_with_its_quote() -> None:
+    told = markdown(*graded(*ANSWERED))
+    assert "## The signal: " in told
+    assert "It rests on 4 criteria over 1 of 1 questions" in told
+    assert "> “The boiling keeps the boiling steady.” *(turn 2)*" in told
+    assert "### Does the candidate speak of pouring?" in told
+    assert "To reach *partial*: Something. For *met*: All of it." in markdown(
+        *graded(("question", "How?"), ("answer", "Boiling.", 9))
+    )
+    assert "### A model answer\n\n> Boil it." in told
+    assert "0:30 of 5:00 minutes" in told
+
+
+def test_three_things_to_practise_are_what_would_bring_most() -> None:
+    now, made = graded(*ANSWERED)
+    advice = practise_next(sections(now, made))
+    assert len(advice) == 3
+    assert [one.lost for one in advice] == sorted((one.lost for one in advice), reverse=True)
+    told = markdown(now, made)
+    assert "## Three things to practise next" in told
+    assert told.count("Read up on *Heat*") == 1
+
+
+def test_what_a_candidate_typed_is_shown_and_does_nothing() -> None:
+    told = markdown(*graded(("question", "How?"), ("answer", HOSTILE, 30)))
+    assert "&lt;script>" in told
+    assert "<script>" not in told
+    assert "\x1b" not in told
+    assert "\u202e" not in told
+    assert "\n# a heading" not in told
+
+
+def test_prompted_evidence_is_told_apart() -> None:
+    said = (
+        *ANSWERED,
+        ("probe", "pouring: And the rest?"),
+        ("answer", "Because of pouring. Pouring keeps the pouring.", 60),
+    )
+    told = markdown(*graded(*said))
+    assert "you raised 1 by yourself, 1 after the interviewer asked about it" in told or "after a follow-up" in told
+    assert "1 follow-up" in told
+
+
+def verdicts(*made: Scored | Unscored) -> Grade:
+    answer = AnswerGrade(question="kettle", state="graded", score=0.5, coverage=0.5, verdicts=made)
+    stamp = Stamp(transcript="a", rubric="b", prompt="c", grader="judge", model="lab/x", app="0", at=AT)
+    return Grade(
+        id="s",
+        stamp=stamp,
+        target_level="mid",
+        signal="insufficient evidence",
+        score=0.5,
+        coverage=0.5,
+        answers=(answer,),
+    )
+
+
+MET = Scored(criterion="boiling", level="met", points=1, evidence=(), reason="You said so.")
+LOST = Unscored(criterion="pouring", why="The quote is not in the candidate's turns.")
+
+
+def test_what_could_not_be_graded_is_told_with_the_reason_and_no_number() -> None:
+    told = markdown(fold(session(*ANSWERED)), verdicts(MET, LOST))
+    assert "## What could not be graded" in told
+    assert "The quote is not in the candidate's turns." in told
+    assert "not scored" in told
+    assert "50% of what this interview was to show could be graded" in told
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param((), "Not asked: the session ended before it.", id="not asked"),
+        pytest.param((("question", "How?"),), "Asked, and not answered.", id="not answered"),
+    ],
+)
+def test_states_without_an_answer_are_told_apart(said: Any, told: str) -> None:
+    assert told in markdown(*graded(*said))
+
+
+def test_data_holds_the_grade_and_what_was_said() -> None:
+    data = as_data(*graded(*ANSWERED))
+    assert data["questions"][0]["turns"][1]["text"].startswith("Because of boiling.")
+    assert data["grade"]["answers"][0]["verdicts"][0]["criterion"] == "boiling"
+    assert "calls" not in data["grade"]
+
+
+def test_comparison_names_the_stamps_before_what_moved() -> None:
+    before, after = verdicts(MET, LOST), verdicts(MET.model_copy(update={"level": "partial", "points": 0.5}), LOST)
+    after = after.model_copy(update={"stamp": after.stamp.model_copy(update={"model": "lab/y"})})
+    assert [(move.criterion, move.by) for move in moves(before, after)] == [("boiling", -0.5)]
+    told = comparison(before, after, names=("1", "2"))
+    assert told.index("model: lab/x → lab/y") < told.index("boiling: met (1.00) → partial (0.50)  -0.50")
+
+
+def test_clean_text_is_one_harmless_line() -> None:
+    assert clean("a\x1b[0m\n\tb\u202ec") == "a[0m bc"
