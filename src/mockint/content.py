@@ -185,10 +185,10 @@ def _walk(node: yaml.Node | None, key: Key, lines: dict[Key, int]) -> Iterator[K
             seen: set[str] = set()
             for name, child in node.value:
                 here = (*key, str(name.value))
+                lines[here] = name.start_mark.line + 1
                 if name.value in seen:
                     yield here
                 seen.add(name.value)
-                lines[here] = name.start_mark.line + 1
                 yield from _walk(child, here, lines)
         case yaml.SequenceNode():
             for index, child in enumerate(node.value):

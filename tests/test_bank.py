@@ -1,0 +1,71 @@
+"""Finding questions: one by name, several by a repeatable draw, and a user's own in place of the product's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mockint.bank import Bank, choose, load_bank, load_origins
+from mockint.content import roots
+from mockint.errors import ContentError, UsageError
+from tests.builders import question
+from tests.conftest import ROOT, Run
+
+
+def bank(*minutes: int) -> Bank:
+    made = [question(f"q{n}", minutes=m, track=("rag", "agents")[n % 2]) for n, m in enumerate(minutes)]
+    return Bank((), {one.id: one for one in made})
+
+
+def draw(found: Bank, **changes: object) -> list[str]:
+    how = {"tracks": [], "level": "mid", "minutes": 30, "count": None, "seed": 1} | changes
+    return [one.id for one in choose(found, **how)]  # type: ignore[arg-type]
+
+
+def test_same_seed_draws_the_same_and_another_seed_another() -> None:
+    found = bank(*[5] * 20)
+    assert draw(found) == draw(found)
+    assert draw(found) != draw(found, seed=2)
+
+
+def test_draw_fits_the_minutes_and_takes_the_tracks_in_turn() -> None:
+    found = bank(*[5, 7, 9, 4] * 5)
+    names = draw(found, minutes=30)
+    assert 20 < sum(found.questions[name].minutes for name in names) <= 30
+    assert len({found.questions[name].track for name in names}) == 2
+    assert {found.questions[name].track for name in draw(found, tracks=["rag"])} == {"rag"}
+    assert len(draw(found, count=2)) == 2
+
+
+def test_draw_that_cannot_be_made_says_so() -> None:
+    with pytest.raises(UsageError, match="fits 3 minutes"):
+        draw(bank(5), minutes=3)
+    with pytest.raises(UsageError, match="level staff"):
+        draw(bank(5), level="staff")
+
+
+def test_unknown_question_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'hybrid-search'"):
+        load_bank(roots()).question("hybrid-serch")
+
+
+def test_users_question_replaces_the_products_and_the_listing_says_so(run: Run, tmp_path: Path) -> None:
+    own = tmp_path / "own" / "bank" / "rag"
+    own.mkdir(parents=True)
+    text = (ROOT / "bank" / "rag" / "hybrid-search.yaml").read_text()
+    (own / "hybrid-search.yaml").write_text(text.replace("title: Hybrid search", "title: Ours"))
+    listed = run("bank", "list", "--content", tmp_path / "own")
+    assert "replaced by a later folder" in listed.err
+    assert run("bank", "show", "hybrid-search", "--content", tmp_path / "own").out.startswith("Ours\n")
+
+
+def test_question_without_a_rubric_is_a_problem_of_the_content(tmp_path: Path) -> None:
+    with pytest.raises(ContentError, match=r"rubrics/rag/kettle\.yaml"):
+        Bank((tmp_path,), {}).rubric(question())
+
+
+def test_origins_are_read_with_their_sources() -> None:
+    origins = load_origins(roots())
+    assert len(origins) > 200
+    assert origins["rag-01"].sources
