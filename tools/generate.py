@@ -18,6 +18,9 @@ from typer.testing import CliRunner
 from mockint.bank import Question, Source
 from mockint.cli import app
 from mockint.config import Settings
+from mockint.events import EVENT
+from mockint.grade import Grade
+from mockint.interview.script import Lines
 from mockint.rubric import Conversation, Rubric, Samples, Scale
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +32,8 @@ SCHEMAS: dict[str, Any] = {
     "conversation": Conversation,
     "sources": dict[str, Source],
     "config": Settings,
+    "candidate": dict[str, Lines],
+    "grade": Grade,
 }
 BEGIN, END = "<!-- generated: make generate -->\n", "<!-- end of what is generated -->\n"
 
@@ -36,11 +41,16 @@ BEGIN, END = "<!-- generated: make generate -->\n", "<!-- end of what is generat
 def files() -> Iterator[tuple[Path, str]]:
     """Yields each generated file's path and text."""
     for name, kind in SCHEMAS.items():
-        schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **TypeAdapter(kind).json_schema()}
-        yield ROOT / "schemas" / f"{name}.schema.json", json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+        yield _schema(name, TypeAdapter(kind))
+    yield _schema("event", EVENT)
     path = ROOT / "docs" / "commands.md"
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
     yield path, before + BEGIN + "".join(_help()) + END + rest.split(END)[1]
+
+
+def _schema(name: str, kind: TypeAdapter[Any]) -> tuple[Path, str]:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **kind.json_schema()}
+    return ROOT / "schemas" / f"{name}.schema.json", json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def _help() -> Iterator[str]:

@@ -102,7 +102,7 @@ class Screen:
     def note(self, text: str) -> None:
         self._end_stream()
         self._console.print()
-        self._console.print(Padding(Text(safe(text), style="dim"), (0, 0, 0, 2)), width=self._width)
+        self._console.print(Padding(Text(safe(text), style="dim"), (0, 0, 0, 2), expand=False), width=self._width)
 
     def markdown(self, text: str) -> None:
         self._console.print(Markdown(safe(text)), width=self._width)
