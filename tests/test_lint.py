@@ -107,5 +107,95 @@ def test_source_without_an_entry_is_told(tmp_path: Path) -> None:
     (tmp_path / "bank" / "sources.yaml").write_text("known: {title: x, address: y}\n")
     (tmp_path / "bank" / "origins.tsv").write_text("id\tgroup\tmark\tsources\nmine-1\tmine\t\tknown unknown\n")
     told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path.is_relative_to(tmp_path)]
+    assert any("source 'unknown' of origin 'mine-1' has no entry" in line for line in told), told
+
+
+LOOP = """\
+# yaml-language-server: $schema=../../schemas/loop.schema.json
+name: ours
+about: Ours.
+rounds:
+  - {title: One, minutes: 5, questions: [hybrid-search, rerankin]}
+  - {title: Two, minutes: 30, tracks: [rag], questions: [reranking]}
+"""
+
+
+def test_loop_names_what_it_cannot_hold(tmp_path: Path) -> None:
+    path = tmp_path / "bank" / "loops" / "ours.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        LOOP.replace("{title: Two, minutes: 30, tracks: [rag], questions", "{title: Two, minutes: 30, questions")
+    )
+    told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path == path]
+    assert any("did you mean 'reranking'?" in line for line in told), told
+    assert any("its questions take 6 minutes" in line for line in told), told
+    path.write_text(LOOP)
+    told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path == path]
     assert len(told) == 1
-    assert "source 'unknown' of origin 'mine-1' has no entry" in told[0]
+    assert "give either questions, or tracks, topics or kinds" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        pytest.param(
+            RUBRIC,
+            "missed: Names one of the two only, or treats them as the same.",
+            "missed: Names both, sometimes without saying that their results are combined.",
+            "differ in one word, 'sometimes'",
+            id="levels that differ in one adverb",
+        ),
+        pytest.param(
+            RUBRIC,
+            "Does the candidate say what embeddings find that keyword retrieval misses?",
+            "Does the candidate say what embeddings find and name a keyword's weakness?",
+            "asks for two things",
+            id="double-barrelled",
+        ),
+        pytest.param(
+            QUESTION,
+            "Each retriever returns its own ordering.",
+            "You could fuse the results, or take the result of fusing.",
+            "hint 3 of the question gives the cue 'fuse the results' away",
+            id="hint leaks a cue",
+        ),
+        pytest.param(
+            SAMPLES,
+            "levels: {lexical-strength: missed, dense-strength: missed, runs-both-and-merges: partial, "
+            "fusion-by-rank: missed, when-to-leave-out: missed, measures-the-gain: missed}\n"
+            "  red_flags: [bm25-understands-meaning, adds-raw-scores]",
+            "levels: {lexical-strength: met, dense-strength: met, runs-both-and-merges: met, "
+            "fusion-by-rank: met, when-to-leave-out: missed, measures-the-gain: missed}",
+            "the gap must be 0.35",
+            id="samples that do not differ",
+        ),
+        pytest.param(
+            QUESTION,
+            "minutes: 6",
+            "minutes: 60",
+            "no loop has a round of so many",
+            id="minutes that no loop can hold",
+        ),
+    ],
+)
+def test_rubric_that_cannot_tell_answers_apart_is_told(
+    problems: Callable[..., list[str]], file: str, old: str, new: str, told: str
+) -> None:
+    found = problems(file, old, new)
+    assert any(told in line for line in found), found
+
+
+def test_question_that_asks_nearly_the_same_is_told(tmp_path: Path) -> None:
+    twin = tmp_path / "bank" / "rag" / "hybrid-twin.yaml"
+    twin.parent.mkdir(parents=True)
+    text = (ROOT / QUESTION).read_text().replace("id: hybrid-search", "id: hybrid-twin")
+    twin.write_text(text.replace("Tell me what you\n  would expect to gain", "Say what you\n  expect to win"))
+    told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path == twin]
+    assert any("asks nearly the same as rag/hybrid-search.yaml" in line for line in told), told
+
+
+def test_reported_question_that_nothing_covers_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "origins.tsv").write_text("id\tgroup\tmark\tsources\nmine-1\tmine\t\t\nrag-01\trag\t\t\n")
+    told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path.is_relative_to(tmp_path)]
+    assert told == [f"{tmp_path}/bank/origins.tsv:2: mine-1: no question covers it"]

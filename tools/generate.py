@@ -15,7 +15,7 @@ import typer.main
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
-from mockint.bank import Question, Source
+from mockint.bank import Loop, Question, Source
 from mockint.cli import app
 from mockint.config import Settings
 from mockint.events import EVENT
@@ -29,6 +29,7 @@ SCHEMAS: dict[str, Any] = {
     "rubric": Rubric,
     "answers": Samples,
     "scale": Scale,
+    "loop": Loop,
     "conversation": Conversation,
     "sources": dict[str, Source],
     "config": Settings,

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mockint.content import Frozen, load, near
 from mockint.errors import UsageError
@@ -70,6 +70,51 @@ class Question(Frozen):
     """From vague to plain."""
     origins: tuple[Slug, ...] = ()
     """Ids of `bank/origins.tsv`: where candidates reported it."""
+
+
+class Round(Frozen):
+    """One interview of a loop: either these questions, or a draw."""
+
+    title: Text
+    minutes: int = Field(ge=5, le=120)
+    questions: tuple[Slug, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    topics: tuple[Text, ...] = ()
+    kinds: tuple[Kind, ...] = ()
+    count: int | None = Field(default=None, ge=1)
+    """Draws at most so many; by default as many as fit the minutes."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if bool(self.questions) == bool(self.tracks or self.topics or self.kinds):
+            raise ValueError("give either questions, or tracks, topics or kinds to draw from")
+        return self
+
+    def pool(self, bank: Bank) -> list[Question]:
+        """Returns the questions that it names, or all that it may draw from. Raises UsageError for an unknown one."""
+        if self.questions:
+            return [bank.question(name) for name in self.questions]
+        return [
+            question
+            for question in bank.questions.values()
+            if (not self.tracks or question.track in self.tracks)
+            and (not self.topics or set(self.topics) & set(question.topics))
+            and (not self.kinds or question.kind in self.kinds)
+        ]
+
+
+class Loop(Frozen):
+    """The interviews that a company or a role holds one after the other."""
+
+    name: Slug
+    about: Text
+    sources: tuple[Slug, ...] = ()
+    """Keys of `bank/sources.yaml`."""
+    rounds: tuple[Round, ...] = Field(min_length=1)
+
+    @property
+    def minutes(self) -> int:
+        return sum(one.minutes for one in self.rounds)
 
 
 class Source(Frozen):
@@ -133,6 +178,19 @@ def question_files(folders: Sequence[Path]) -> list[Path]:
     return [path for root in folders for track in TRACKS for path in sorted((root / "bank" / track).glob("*.yaml"))]
 
 
+def loop_files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Returns the file of each loop, by name; a later folder's wins."""
+    return {path.stem: path for root in folders for path in sorted((root / "bank" / "loops").glob("*.yaml"))}
+
+
+def load_loop(folders: Sequence[Path], name: str) -> Loop:
+    """Raises UsageError when there is no such loop, ContentError when it is broken."""
+    files = loop_files(folders)
+    if name not in files:
+        raise UsageError(f"There is no loop {name!r}{near(name, files)}", hint="See: mockint bank stats")
+    return load(files[name], Loop)
+
+
 def load_origins(folders: Sequence[Path]) -> dict[str, Origin]:
     """Returns where candidates reported each question, from the `bank/origins.tsv` of all folders."""
     origins: dict[str, Origin] = {}
@@ -162,13 +220,44 @@ def choose(
         UsageError: nothing fits.
     """
     wanted = tuple(dict.fromkeys(tracks)) or tuple(dict.fromkeys(q.track for q in bank.questions.values()))
-    shuffled = random.Random(seed)  # noqa: S311 (a repeatable draw, no secret)
-    piles = []
-    for track in sorted(wanted):
-        pile = [q for q in bank.questions.values() if q.track == track and level in q.levels]
-        shuffled.shuffle(pile)
+    pool = [q for q in bank.questions.values() if q.track in wanted and level in q.levels]
+    chosen = _draw(pool, minutes=minutes, count=count, chance=random.Random(seed))  # noqa: S311 (a repeatable draw)
+    if not chosen:
+        raise UsageError(
+            f"No question on {', '.join(wanted)} at level {level} fits {minutes} minutes.",
+            hint="Give more --minutes, another --level, or see: mockint bank list",
+        )
+    return tuple(chosen)
+
+
+def choose_loop(bank: Bank, loop: Loop, *, level: TargetLevel, seed: int) -> tuple[Question, ...]:
+    """Draws the questions of a loop, round by round; none is asked twice.
+
+    Raises:
+        UsageError: a round finds no question at this level.
+    """
+    chance = random.Random(seed)  # noqa: S311 (a repeatable draw)
+    chosen: list[Question] = []
+    for one in loop.rounds:
+        pool = [q for q in one.pool(bank) if q not in chosen and (one.questions or level in q.levels)]
+        drawn = pool if one.questions else _draw(pool, minutes=one.minutes, count=one.count, chance=chance)
+        if not drawn:
+            raise UsageError(
+                f"The round {one.title!r} of the loop {loop.name!r} has no question at level {level}.",
+                hint="Give another --level.",
+            )
+        chosen += drawn
+    return tuple(chosen)
+
+
+def _draw(pool: Sequence[Question], *, minutes: int, count: int | None, chance: random.Random) -> list[Question]:
+    """Returns questions that fit the minutes together, from each track in turn."""
+    piles: list[list[Question]] = []
+    for track in sorted({question.track for question in pool}):
+        pile = [question for question in pool if question.track == track]
+        chance.shuffle(pile)
         piles.append(pile)
-    shuffled.shuffle(piles)
+    chance.shuffle(piles)
     chosen: list[Question] = []
     left = minutes
     while any(piles) and (count is None or len(chosen) < count):
@@ -178,9 +267,4 @@ def choose(
             if fitting and (count is None or len(chosen) < count):
                 chosen.append(fitting)
                 left -= fitting.minutes
-    if not chosen:
-        raise UsageError(
-            f"No question on {', '.join(wanted)} at level {level} fits {minutes} minutes.",
-            hint="Give more --minutes, another --level, or see: mockint bank list",
-        )
-    return tuple(chosen)
+    return chosen

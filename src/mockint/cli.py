@@ -84,6 +84,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 def start(
     track: Annotated[Optional[list[str]], typer.Option(help="Draw from this track; repeatable.")] = None,
+    loop: Annotated[Optional[str], typer.Option(help="The rounds of a company's or a role's loop.")] = None,
     question: Annotated[Optional[list[str]], typer.Option(help="Ask this question; repeatable.")] = None,
     level: Level = None,
     minutes: Annotated[Optional[int], typer.Option(help="The whole session's budget.", min=1, max=240)] = None,
@@ -118,8 +119,11 @@ def start(
     clock = SystemClock()
     bank = load_bank(settings.folders)
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
-    plan = _plan(bank, track or [], question or [], settings, count=questions, minutes=minutes, seed=seed)
-    about = plan[0].track if len({one.track for one in plan}) == 1 else "mixed"
+    if loop:
+        plan, minutes = _loop(bank, loop, settings, seed=seed, besides=track or question or questions or minutes)
+    else:
+        plan = _plan(bank, track or [], question or [], settings, count=questions, minutes=minutes, seed=seed)
+    about = loop or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
     store, screen = Home(settings.home), Screen()
     session = store.new_id(clock.now(), about)
     started = _started(session, bank, plan, settings, clock, seed=seed, minutes=minutes)
@@ -452,18 +456,22 @@ def bank_lint(
 def bank_stats(
     as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = None, content: ContentDirs = None
 ) -> None:
-    """Count the questions by track, kind, level and minutes."""
+    """Count the questions by track, kind, level and minutes, the reported ones that they cover, and the loops' minutes."""
     from collections import Counter
 
-    from mockint.bank import load_bank
+    from mockint.bank import load_bank, load_loop, load_origins, loop_files
 
-    found = load_bank(_settings(config, home, content, {}).folders).questions.values()
+    folders = _settings(config, home, content, {}).folders
+    found, origins = load_bank(folders).questions.values(), load_origins(folders)
+    covered = {origin for question in found for origin in question.origins} & origins.keys()
     counts: dict[str, dict[str, int]] = {
         "questions": {"all": len(found)},
         "track": dict(Counter(question.track for question in found)),
         "kind": dict(Counter(question.kind for question in found)),
         "level": dict(Counter(level for question in found for level in question.levels)),
         "minutes": {str(m): n for m, n in sorted(Counter(question.minutes for question in found).items())},
+        "origins": {"reported": len(origins), "covered": len(covered)},
+        "loops": {name: load_loop(folders, name).minutes for name in loop_files(folders)},
     }
     if as_json:
         typer.echo(json.dumps(counts))
@@ -471,7 +479,26 @@ def bank_stats(
     for name, group in counts.items():
         typer.echo(name)
         for key, count in group.items():
-            typer.echo(f"  {key:<16} {count:>4}")
+            typer.echo(f"  {key:<22} {count:>4}{' minutes' if name == 'loops' else ''}")
+
+
+@bank_app.command("new")
+def bank_new(
+    track: Annotated[str, typer.Argument(help="The track that it belongs to.")],
+    slug: Annotated[str, typer.Argument(help="Its id, such as hybrid-search.")],
+    content: Annotated[
+        Path, typer.Option("--content", help="The content folder of your own that it goes into.")
+    ] = Path(),
+) -> None:
+    """Write the three commented files of a new question, with blanks to fill in."""
+    from mockint.bank import TRACKS
+    from mockint.content import near
+    from mockint.skeleton import write_skeleton
+
+    if track not in TRACKS:
+        raise UsageError(f"There is no track {track!r}{near(track, TRACKS)}", hint="Choose one of the tracks.")
+    for path in write_skeleton(content, track, slug):
+        typer.echo(str(path))
 
 
 # The settings
@@ -552,6 +579,19 @@ def _plan(
         return tuple(bank.question(name) for name in dict.fromkeys(names))
     room = config.settings.interview
     return choose(bank, tracks=tracks, level=room.level, minutes=minutes or room.minutes, count=count, seed=seed)
+
+
+def _loop(bank: Bank, name: str, config: Config, *, seed: int, besides: object) -> tuple[tuple[Question, ...], int]:
+    """Returns the questions of a loop and its minutes."""
+    from mockint.bank import choose_loop, load_loop
+
+    if besides:
+        raise UsageError(
+            "A loop brings its own questions and minutes.",
+            hint="Leave out --track, --question, --questions and --minutes.",
+        )
+    loop = load_loop(config.folders, name)
+    return choose_loop(bank, loop, level=config.settings.interview.level, seed=seed), loop.minutes
 
 
 def _started(

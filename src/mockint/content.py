@@ -131,8 +131,12 @@ def read(path: Path, kind: type[T]) -> Document[T]:
     try:
         value = _adapter(kind).validate_python(_Loader.plain(node))
     except ValidationError as exc:
-        for error in exc.errors():
-            problems.append(_problem(path, lines, error["loc"], explain(error, kind)))
+        errors = exc.errors()
+        for error in errors:
+            # A list whose items are wrong is counted without them, and would be called too short on top.
+            inside = any(other["loc"][: len(error["loc"])] == error["loc"] for other in errors if other is not error)
+            if not (error["type"] == "too_short" and inside):
+                problems.append(_problem(path, lines, error["loc"], explain(error, kind)))
         return Document(path, None, tuple(sorted(problems)), lines)
     return Document(path, None if problems else value, tuple(problems), lines)
 
@@ -218,6 +222,8 @@ def explain(error: Any, kind: Any) -> str:
             return f"unknown key{near(name, _fields(kind, error['loc'][:-1]))}"
         case "missing":
             return "is missing"
+        case "string_too_short" if not given:
+            return "is blank"
         case "literal_error":
             options = re.findall(r"'([^']*)'", context["expected"])
             return f"{given!r} is not one of them{near(str(given), options)}"

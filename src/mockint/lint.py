@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from mockint.bank import Question, Source, load_origins, question_files
+from mockint.bank import Loop, Question, Source, load_origins, loop_files, question_files
 from mockint.content import Document, Problem, near, read
-from mockint.rubric import Conversation, Rubric, Samples, Scale
+from mockint.evidence import stems
+from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
 EXPECTED_SAMPLES = ("strong", "weak")
+LEAST_GAP = 0.35
+"""By which the strong sample's score, by its stated levels, is above the weak one's."""
+TOO_ALIKE = 0.6
+"""Cosine of two questions' words, rare ones counting more, from which they ask the same."""
+
+_SAYS = "say|name|explain|describe|mention|give|propose|justify|weigh|state|identify|compare|list|suggest|show|tell|ask"
+_TWO_THINGS = re.compile(rf"\b(?:and|as well as|and also|plus)\s+(?:then\s+)?(?:{_SAYS})s?\b", re.IGNORECASE)
 
 
 def lint(folders: Sequence[Path]) -> list[Problem]:
@@ -31,7 +42,10 @@ def lint(folders: Sequence[Path]) -> list[Problem]:
                 problems.append(document.problem(("id",), f"already the id of {first}"))
     for root in folders:
         problems += _rubrics(root, questions, own=root == folders[0])
-    return sorted(problems)
+    problems += _loops(folders, questions)
+    problems += _alike([document for document in questions.values() if document.value])
+    problems += _uncovered(folders, [document.value for document in questions.values() if document.value])
+    return sorted(set(problems))
 
 
 def _rubrics(root: Path, questions: dict[tuple[str, str], Document[Question]], *, own: bool) -> Iterator[Problem]:
@@ -66,6 +80,66 @@ def _sources(path: Path, root: Path) -> Iterator[Problem]:
                 yield document.problem((), f"source {source!r} of origin {origin.id!r} has no entry")
 
 
+def _loops(folders: Sequence[Path], questions: Mapping[tuple[str, str], Document[Question]]) -> Iterator[Problem]:
+    known = {document.value.id: document.value for document in questions.values() if document.value}
+    sources = {
+        name
+        for root in folders
+        if (path := root / "bank" / "sources.yaml").is_file()
+        for name in read(path, dict[str, Source]).value or ()
+    }
+    longest, named = 0, set[str]()
+    for path in loop_files(folders).values():
+        document = read(path, Loop)
+        yield from (*_header(document), *document.problems)
+        if (loop := document.value) is None:
+            continue
+        if loop.name != path.stem:
+            yield document.problem(("name",), f"must equal the file's name, {path.stem!r}")
+        for index, source in enumerate(loop.sources):
+            if source not in sources:
+                yield document.problem(("sources", index), f"unknown source {source!r}{near(source, sources)}")
+        for index, one in enumerate(loop.rounds):
+            longest, named = max(longest, 0 if one.questions else one.minutes), named | {*one.questions}
+            here = ("rounds", index)
+            for place, name in enumerate(one.questions):
+                if name not in known:
+                    key = (*here, "questions", place)
+                    yield document.problem(key, f"there is no question {name!r}{near(name, known)}")
+            taken = sum(known[name].minutes for name in one.questions if name in known)
+            if taken > one.minutes:
+                yield document.problem((*here, "minutes"), f"its questions take {taken} minutes")
+    for document_ in questions.values():
+        if (question := document_.value) and question.id not in named and 0 < longest < question.minutes:
+            yield document_.problem(("minutes",), f"no loop has a round of so many; the longest has {longest}")
+
+
+def _alike(documents: Sequence[Document[Question]]) -> Iterator[Problem]:
+    """Finds questions that ask nearly the same, by the words of what is said aloud."""
+    counts = [Counter(stems(document.value.ask)) for document in documents if document.value]
+    seen = Counter(stem for count in counts for stem in count)
+    vectors = []
+    for count in counts:
+        vector = {stem: n * math.log(1 + len(counts) / seen[stem]) for stem, n in count.items()}
+        length = math.sqrt(sum(weight**2 for weight in vector.values())) or 1.0
+        vectors.append({stem: weight / length for stem, weight in vector.items()})
+    for (first, one), (second, other) in combinations(zip(documents, vectors, strict=True), 2):
+        cosine = sum(weight * other.get(stem, 0.0) for stem, weight in one.items())
+        if cosine >= TOO_ALIKE:
+            where = f"{first.path.parent.name}/{first.path.name}"
+            yield second.problem(("ask",), f"asks nearly the same as {where} ({cosine:.2f})")
+
+
+def _uncovered(folders: Sequence[Path], questions: Sequence[Question]) -> Iterator[Problem]:
+    """Finds reported questions that no question covers."""
+    covered = {origin for question in questions for origin in question.origins}
+    for path in (root / "bank" / "origins.tsv" for root in folders):
+        if path.is_file():
+            for line, name in enumerate(load_origins([path.parents[1]]), 2):
+                if name not in covered:
+                    yield Problem(path, line, name, "no question covers it")
+
+
 def _question(document: Document[Question], question: Question, origins: Iterable[str]) -> Iterator[Problem]:
     yield from _header(document)
     if question.id != document.path.stem:
@@ -84,21 +158,36 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
         yield document.problem(("criteria",), "no criterion is expected at the lowest level that the question is for")
     for index, criterion in enumerate(rubric.criteria):
         here = ("criteria", index)
-        texts = [_bare(text) for text in criterion.levels.values()]
-        if len(set(texts)) < len(texts):
-            yield document.problem((*here, "levels"), f"two levels of {criterion.id!r} say the same")
+        for one, other in combinations([set(_bare(text).split()) for text in criterion.levels.values()], 2):
+            if one == other:
+                yield document.problem((*here, "levels"), f"two levels of {criterion.id!r} say the same")
+            elif len(one - other) <= 1 and len(other - one) <= 1:
+                word = next(iter(sorted((other - one) | (one - other))))
+                yield document.problem(
+                    (*here, "levels"), f"two levels of {criterion.id!r} differ in one word, {word!r}"
+                )
+        if found := _TWO_THINGS.search(criterion.asks):
+            yield document.problem((*here, "asks"), f"asks for two things: “{found.group()}”")
         for cue in criterion.cues:
-            if _holds(criterion.probe, cue):
+            if _gives_away(criterion.probe, cue):
                 yield document.problem((*here, "probe"), f"the probe gives the cue {cue!r} away")
-            for hint in question.hints[:1] if question else ():
-                if _holds(hint, cue):
-                    yield document.problem((*here, "cues"), f"the question's first hint gives the cue {cue!r} away")
+            for place, hint in enumerate(question.hints if question else ()):
+                if _gives_away(hint, cue):
+                    yield document.problem(
+                        (*here, "cues"), f"hint {place + 1} of the question gives the cue {cue!r} away"
+                    )
 
 
 def _samples(document: Document[Samples], samples: Samples, rubric: Rubric) -> Iterator[Problem]:
     names = [sample.name for sample in samples]
     for missing in (name for name in EXPECTED_SAMPLES if name not in names):
         yield document.problem((), f"there is no sample named {missing!r}")
+    by_name = {sample.name: sample for sample in samples}
+    if set(EXPECTED_SAMPLES) <= by_name.keys():
+        strong, weak = (_stated(by_name[name], rubric) for name in EXPECTED_SAMPLES)
+        if strong is not None and weak is not None and strong - weak < LEAST_GAP:
+            told = f"by the stated levels strong earns {strong:.2f} and weak {weak:.2f}; the gap must be {LEAST_GAP}"
+            yield document.problem((), told)
     flags = {flag.id for flag in rubric.red_flags}
     for index, sample in enumerate(samples):
         for name in rubric.by_id.keys() - sample.levels.keys():
@@ -114,6 +203,17 @@ def _samples(document: Document[Samples], samples: Samples, rubric: Rubric) -> I
                 yield document.problem((index, "red_flags", place), f"no red flag {name!r}{near(name, flags)}")
 
 
+def _stated(sample: Sample, rubric: Rubric) -> float | None:
+    """Returns the share of all points that a sample earns by its stated levels; None when these are broken."""
+    if sample.levels.keys() != rubric.by_id.keys():
+        return None
+    if any(level not in rubric.by_id[name].levels for name, level in sample.levels.items()):
+        return None
+    earned = sum(c.weight * c.points(sample.levels[c.id]) for c in rubric.criteria)
+    cost = sum(flag.cost for flag in rubric.red_flags if flag.id in sample.red_flags)
+    return max(0.0, earned - cost) / sum(criterion.weight for criterion in rubric.criteria)
+
+
 def _header(document: Document[Any]) -> Iterator[Problem]:
     if document.value is not None:
         with document.path.open(encoding="utf-8") as file:
@@ -125,5 +225,7 @@ def _bare(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 
 
-def _holds(text: str, phrase: str) -> bool:
-    return f" {_bare(phrase)} " in f" {_bare(text)} "
+def _gives_away(text: str, cue: str) -> bool:
+    """Whether the text holds the cue word for word, or all of its telling words in any form."""
+    telling = set(stems(cue))
+    return f" {_bare(cue)} " in f" {_bare(text)} " or (len(telling) > 1 and telling <= set(stems(text)))

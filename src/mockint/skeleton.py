@@ -1,0 +1,40 @@
+"""The only place that writes content: the commented files of a new question."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jinja2
+
+from mockint.errors import UsageError
+
+_FILES = {
+    "question.yaml": "bank/{track}/{slug}.yaml",
+    "rubric.yaml": "rubrics/{track}/{slug}.yaml",
+    "answers.yaml": "rubrics/{track}/{slug}.answers.yaml",
+}
+
+
+def write_skeleton(folder: Path, track: str, slug: str) -> list[Path]:
+    """Writes question, rubric and sample answers below `folder` and returns their paths.
+
+    Raises:
+        UsageError: the slug is not one, or a file is there already; then nothing is written.
+    """
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug):
+        raise UsageError(f"{slug!r} is no id.", hint="Use lower-case words with hyphens, such as hybrid-search.")
+    paths = {name: folder / place.format(track=track, slug=slug) for name, place in _FILES.items()}
+    for path in paths.values():
+        if path.exists():
+            raise UsageError(f"{str(path)!r} exists.", hint="Choose another id, or edit the file.")
+    environment = jinja2.Environment(  # noqa: S701 (YAML; its variables are a slug and a track)
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates" / "new"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    for name, path in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(environment.get_template(name).render(slug=slug, track=track), encoding="utf-8")
+    return list(paths.values())
