@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mockint.bank import Question
-from mockint.content import digest, find, load, near, read, roots
+from mockint.content import digest, find, load, load_all, near, read, roots
 from mockint.errors import ContentError
 from mockint.rubric import Rubric
 from tests.conftest import ROOT
@@ -111,3 +111,21 @@ def test_digest_is_of_the_value_not_of_its_order() -> None:
 )
 def test_near_names_the_nearest_or_all(word: str, told: str) -> None:
     assert near(word, ["hybrid", "agents"]) == told
+
+
+def test_cache_saves_the_reading_of_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, paths = tmp_path / "c" / "q.json", sorted((ROOT / "bank" / "rag").glob("*.yaml"))
+    first = load_all(paths, Question, cache=cache)
+    monkeypatch.setattr("mockint.content.load", lambda path, kind: pytest.fail(f"{path} was read again"))
+    assert load_all(paths, Question, cache=cache) == first == load_all(paths, Question, cache=cache)
+
+
+def test_changed_file_is_read_again_and_a_broken_cache_is_nothing_but_slow(tmp_path: Path) -> None:
+    path, cache = tmp_path / "hybrid-search.yaml", tmp_path / "q.json"
+    text = (ROOT / "bank" / "rag" / "hybrid-search.yaml").read_text()
+    for title in ("One", "Another"):
+        path.write_text(text.replace("title: Hybrid search", f"title: {title}"))
+        assert [question.title for question in load_all([path], Question, cache=cache)] == [title]
+    cache.write_text("{")
+    assert len(load_all([path], Question, cache=cache)) == 1
+    assert load_all([path], Question, cache=cache)[0].title == "Another"

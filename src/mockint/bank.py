@@ -12,7 +12,7 @@ from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from mockint.content import Frozen, load, near
+from mockint.content import Frozen, load, load_all, near
 from mockint.errors import UsageError
 from mockint.rubric import (
     Conversation,
@@ -160,8 +160,12 @@ class Bank:
         return load_conversation(self.folders)
 
 
-def load_bank(folders: Sequence[Path]) -> Bank:
-    """Raises ContentError, with every problem of the first broken file."""
+def load_bank(folders: Sequence[Path], *, cache: Path | None = None) -> Bank:
+    """Returns the questions of the folders; `cache` is a file that makes it quick the next time.
+
+    Raises:
+        ContentError: with every problem of the first broken file.
+    """
     files: dict[tuple[str, str], Path] = {}
     overridden: list[Path] = []
     for path in question_files(folders):
@@ -169,7 +173,7 @@ def load_bank(folders: Sequence[Path]) -> Bank:
         if name in files:
             overridden.append(files[name])
         files[name] = path
-    questions = [load(path, Question) for _, path in sorted(files.items())]
+    questions = load_all([path for _, path in sorted(files.items())], Question, cache=cache)
     return Bank(tuple(folders), {question.id: question for question in questions}, tuple(overridden))
 
 

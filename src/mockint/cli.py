@@ -103,7 +103,7 @@ def start(
     """Run one timed interview, grade it and write report.md. Prints the session's id."""
     import random
 
-    from mockint.bank import TRACKS, load_bank
+    from mockint.bank import TRACKS
     from mockint.clock import SystemClock
     from mockint.content import near
     from mockint.interview.room import Room
@@ -117,7 +117,7 @@ def start(
         if name not in TRACKS:
             raise UsageError(f"There is no track {name!r}{near(name, TRACKS)}", hint="See: mockint bank stats")
     clock = SystemClock()
-    bank = load_bank(settings.folders)
+    bank = _bank(settings)
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     if loop:
         plan, minutes = _loop(bank, loop, settings, seed=seed, besides=track or question or questions or minutes)
@@ -186,7 +186,6 @@ def grade(
     content: ContentDirs = None,
 ) -> None:
     """Grade interviews, again or for the first time. Earlier grades stay."""
-    from mockint.bank import load_bank
     from mockint.batch import grade_answers, read_lines
     from mockint.clock import SystemClock
     from mockint.llm import Connections
@@ -202,7 +201,7 @@ def grade(
         if path.suffix == ".jsonl" and path.name != "events.jsonl":
             connections = Connections(settings, clock)
             maker = _grader(settings, connections, settings.settings.models.grader)
-            bank, target = load_bank(settings.folders), settings.settings.interview.level
+            bank, target = _bank(settings), settings.settings.interview.level
             graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
             lines += _run(connections.closing(graded))
             continue
@@ -389,9 +388,7 @@ def bank_list(
     content: ContentDirs = None,
 ) -> None:
     """List the questions."""
-    from mockint.bank import load_bank
-
-    bank = load_bank(_settings(config, home, content, {}).folders)
+    bank = _bank(_settings(config, home, content, {}))
     found = [q for q in bank.questions.values() if (not track or q.track in track) and (not level or level in q.levels)]
     if as_json:
         typer.echo(json.dumps([question.model_dump(mode="json") for question in found], ensure_ascii=False))
@@ -414,9 +411,7 @@ def bank_show(
     content: ContentDirs = None,
 ) -> None:
     """Show a question; with --answer, what a good answer holds."""
-    from mockint.bank import load_bank
-
-    bank = load_bank(_settings(config, home, content, {}).folders)
+    bank = _bank(_settings(config, home, content, {}))
     found = bank.question(question)
     rubric = bank.rubric(found) if answer or as_json else None
     if as_json:
@@ -459,10 +454,11 @@ def bank_stats(
     """Count the questions by track, kind, level and minutes, the reported ones that they cover, and the loops' minutes."""
     from collections import Counter
 
-    from mockint.bank import load_bank, load_loop, load_origins, loop_files
+    from mockint.bank import load_loop, load_origins, loop_files
 
-    folders = _settings(config, home, content, {}).folders
-    found, origins = load_bank(folders).questions.values(), load_origins(folders)
+    settings = _settings(config, home, content, {})
+    folders = settings.folders
+    found, origins = _bank(settings).questions.values(), load_origins(folders)
     covered = {origin for question in found for origin in question.origins} & origins.keys()
     counts: dict[str, dict[str, int]] = {
         "questions": {"all": len(found)},
@@ -557,6 +553,12 @@ def _settings(config: Path | None, home: Path | None, content: list[Path] | None
 
     more = {"content": {"paths": [str(path) for path in content]}} if content else {}
     return load_config(file=config, home=home, flags={**flags, **more})
+
+
+def _bank(config: Config) -> Bank:
+    from mockint.bank import load_bank
+
+    return load_bank(config.folders, cache=config.home / "cache" / "questions.json")
 
 
 def _given(**values: Any) -> dict[str, Any]:
