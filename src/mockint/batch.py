@@ -71,7 +71,7 @@ async def _one(
     try:
         answer = Answer.model_validate_json(line)
         name = answer.id
-        part = _part(answer, bank)
+        part = part_of(answer.question, answer.answer, answer.turns, bank)
         made = await grade_parts(name, [part], level=level, scale=bank.scale, grader_for=maker, clock=clock)
         return made.model_dump(mode="json")
     except ValidationError as exc:
@@ -82,14 +82,20 @@ async def _one(
         return {"id": name, "error": {"code": exc.exit_code, "message": f"{source}:{number}: {exc.what}"}}
 
 
-def _part(answer: Answer, bank: Bank) -> Part:
-    question = bank.question(answer.question)
+def part_of(name: str, answer: str | None, said_turns: Sequence[Said] | None, bank: Bank) -> Part:
+    """Returns an answer, or a conversation, as if it had been given here.
+
+    Raises:
+        UsageError: there is no such question.
+        ContentError: the candidate says nothing.
+    """
+    question = bank.question(name)
     planned = Planned.of(question, bank.rubric(question))
-    if answer.turns is None:
-        turns = [Turn(1, "interviewer", "question", question.ask), Turn(2, "candidate", "answer", answer.answer or "")]
+    if said_turns is None:
+        turns = [Turn(1, "interviewer", "question", question.ask), Turn(2, "candidate", "answer", answer or "")]
     else:
         turns = []
-        for number, said in enumerate(answer.turns, 1):
+        for number, said in enumerate(said_turns, 1):
             kind = "answer" if said.role == "candidate" else "probe" if turns else "question"
             turns.append(Turn(number, said.role, kind, said.text))  # type: ignore[arg-type]
     if not any(turn.text.strip() for turn in turns if turn.speaker == "candidate"):

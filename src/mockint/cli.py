@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from mockint.bank import Bank, Question
+    from mockint.calibration import Gold, Trial
     from mockint.clock import Clock
     from mockint.config import Config
     from mockint.events import Event, SessionStarted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mockint.interview.interviewers import Interviewer
     from mockint.interview.room import Candidate, Room
     from mockint.llm import Connections, Exchange
+    from mockint.report import Trust
     from mockint.store import Home
     from mockint.transcript import Transcript
 
@@ -241,7 +243,12 @@ def report(
     name = store.resolve(session)
     transcript, found = _transcript(store, name), store.grade(name, number)
     data = as_json or kind == "json"
-    text = json.dumps(as_data(transcript, found), ensure_ascii=False, indent=1) if data else markdown(transcript, found)
+    trust = _trust(store, transcript, found)
+    text = (
+        json.dumps(as_data(transcript, found, trust), ensure_ascii=False, indent=1)
+        if data
+        else markdown(transcript, found, trust)
+    )
     if out:
         write(out, text)
     else:
@@ -375,6 +382,41 @@ def doctor(model: ModelRef = None, config: ConfigFile = None, home: HomeDir = No
         )
 
 
+@app.command()
+def calibrate(
+    gold: Annotated[
+        Optional[Path], typer.Option(help="Answers with levels or scores, JSON lines or CSV; else the sample answers.")
+    ] = None,
+    track: Annotated[Optional[list[str]], typer.Option(help="Only this track's samples; repeatable.")] = None,
+    grader: Annotated[Optional[str], typer.Option(help="The grader to try: PROVIDER/MODEL, or offline.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+    content: ContentDirs = None,
+) -> None:
+    """Show how far a grader agrees with the sample answers' levels, or with your own gold answers."""
+    from mockint.calibration import agreement, keep, read_gold, samples, told
+    from mockint.clock import SystemClock
+
+    settings, clock = _settings(config, home, content, {"models": _given(grader=grader)}), SystemClock()
+    bank = _bank(settings)
+    chosen = [question for question in bank.questions.values() if not track or question.track in track]
+    trial = _try_out(read_gold(gold) if gold else samples(bank, chosen), bank, settings)
+    for line in trial.failed:
+        typer.echo(line, err=True)
+    if not any(score.given is not None for score in trial.scores):
+        raise GradingError("Nothing could be graded.", hint=trial.failed[0] if trial.failed else "See: mockint doctor")
+    found = agreement(trial)
+    made = keep(settings.home / "calibrations", trial, found, clock=clock)
+    if as_json:
+        typer.echo(json.dumps(made.model_dump(mode="json") | {"state": made.state}, ensure_ascii=False))
+    else:
+        typer.echo(
+            f"{trial.stamp['grader']} grader, model {trial.stamp['model']}\n\n{told(found, usage=trial.usage)}",
+            nl=False,
+        )
+
+
 # The bank
 
 
@@ -445,6 +487,43 @@ def bank_lint(
         typer.echo("no problem" if not problems else f"{len(problems)} problems", err=True)
     if problems:
         raise typer.Exit(3)
+
+
+@bank_app.command("test")
+def bank_test(
+    questions: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[QUESTION]…", help="By default all of them.")
+    ] = None,
+    grader: Annotated[Optional[str], typer.Option(help="PROVIDER/MODEL, or offline.")] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+    content: ContentDirs = None,
+) -> None:
+    """Grade the sample answers of rubrics and show where the grader and the stated levels differ."""
+    from dataclasses import asdict
+
+    from mockint.calibration import samples
+    from mockint.report import clean
+
+    settings = _settings(config, home, content, {"models": _given(grader=grader)})
+    bank = _bank(settings)
+    chosen = [bank.question(name) for name in questions] if questions else list(bank.questions.values())
+    trial = _try_out(samples(bank, chosen), bank, settings)
+    if as_json:
+        typer.echo(json.dumps([asdict(rating) for rating in trial.ratings], ensure_ascii=False))
+        return
+    same = 0
+    for score in trial.scores:
+        ratings = [rating for rating in trial.ratings if rating.answer == score.answer]
+        unlike = [rating for rating in ratings if rating.given != rating.stated]
+        same += len(ratings) - len(unlike)
+        reached = "not scored" if score.given is None else f"{score.given:.2f}"
+        typer.echo(f"{score.answer}: stated {score.stated:.2f}, given {reached}")
+        for rating in unlike:
+            quote = f"  “{clean(rating.quote):.70}”" if rating.quote else ""
+            typer.echo(f"  {rating.criterion}: {rating.stated}, given {rating.given or 'unscored'}{quote}")
+    typer.echo(f"\n{same} of {len(trial.ratings)} ratings are as stated", err=True)
 
 
 @bank_app.command("stats")
@@ -712,7 +791,7 @@ def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str,
     if connections.spending.unknown and connections.spending.limit is not None:
         typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
     store.add_grade(name, made)
-    store.write_report(name, markdown(transcript, made))
+    store.write_report(name, markdown(transcript, made, _trust(store, transcript, made)))
     return made
 
 
@@ -735,6 +814,33 @@ def _grader(config: Config, connections: Connections, reference: str) -> Callabl
     connections.connect(reference)
     prompt = load_prompt(config.folders, PROMPT)
     return judges(lambda keep: connections.recorder(reference, role="grader", keep=keep), prompt)
+
+
+def _trust(store: Home, transcript: Transcript, grade: Grade) -> Trust | None:
+    """Returns what is known of how far the grader that made the grade agrees with people."""
+    from mockint.calibration import state_of
+    from mockint.report import Trust
+
+    answered = {answer.question for answer in grade.answers if answer.verdicts}
+    rubrics = {part.question.id: part.rubric for part in transcript.parts if part.question.id in answered}
+    if not (found := state_of(store.path / "calibrations", grade, rubrics)):
+        return None
+    agreement = found.agreement
+    return Trust(found.state, agreement.ratings, agreement.kappa.value, agreement.score_error.value)
+
+
+def _try_out(gold: list[Gold], bank: Bank, config: Config) -> Trial:
+    """Grades gold answers, with a bar where somebody watches."""
+    from mockint.calibration import try_out
+    from mockint.clock import SystemClock
+    from mockint.llm import Connections
+    from mockint.terminal import progress
+
+    clock = SystemClock()
+    connections = Connections(config, clock)
+    maker = _grader(config, connections, config.settings.models.grader)
+    with progress("grading", len(gold)) as done:
+        return _run(connections.closing(try_out(gold, bank, maker=maker, clock=clock, done=done)))
 
 
 def _verify(store: Home, name: str, config: Config, number: int | None, *, as_json: bool) -> None:

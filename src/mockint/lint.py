@@ -209,9 +209,7 @@ def _stated(sample: Sample, rubric: Rubric) -> float | None:
         return None
     if any(level not in rubric.by_id[name].levels for name, level in sample.levels.items()):
         return None
-    earned = sum(c.weight * c.points(sample.levels[c.id]) for c in rubric.criteria)
-    cost = sum(flag.cost for flag in rubric.red_flags if flag.id in sample.red_flags)
-    return max(0.0, earned - cost) / sum(criterion.weight for criterion in rubric.criteria)
+    return rubric.stated_score(sample.levels, sample.red_flags)
 
 
 def _header(document: Document[Any]) -> Iterator[Problem]:

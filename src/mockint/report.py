@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,18 @@ class Advice:
     lost: float
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How far the grader agrees with people, as `mockint calibrate` has measured it."""
+
+    state: str
+    """ "calibrated" or "uncalibrated"."""
+    ratings: int
+    kappa: float | None
+    error: float | None
+    """Mean absolute error of a question's score."""
+
+
 def sections(transcript: Transcript, grade: Grade) -> tuple[Section, ...]:
     by_question = {answer.question: answer for answer in grade.answers}
     level = grade.target_level
@@ -107,8 +119,8 @@ def practise_next(found: Sequence[Section], *, most: int = PRACTISE) -> list[Adv
     return (first + [one for one in advice if one not in first])[:most]
 
 
-def markdown(transcript: Transcript, grade: Grade) -> str:
-    """Returns the report for the candidate."""
+def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> str:
+    """Returns the report for the candidate; `trust` is None when the grader was never tried on these rubrics."""
     found = sections(transcript, grade)
     lines = [line for section in found for line in section.lines if line.verdict.state == "scored"]
     evidenced = [line for line in lines if line.verdict.evidence]
@@ -116,6 +128,7 @@ def markdown(transcript: Transcript, grade: Grade) -> str:
         transcript=transcript,
         started=transcript.started,
         grade=grade,
+        trust=trust,
         sections=found,
         advice=practise_next(found),
         lines=lines,
@@ -128,7 +141,7 @@ def markdown(transcript: Transcript, grade: Grade) -> str:
     )
 
 
-def as_data(transcript: Transcript, grade: Grade) -> dict[str, Any]:
+def as_data(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> dict[str, Any]:
     """Returns the report as data: the grade, and for each question what was said and the time it took."""
     started = transcript.started
     return {
@@ -159,6 +172,7 @@ def as_data(transcript: Transcript, grade: Grade) -> dict[str, Any]:
             }
             for one in practise_next(sections(transcript, grade))
         ],
+        "trust": asdict(trust) if trust else None,
         "grade": grade.model_dump(mode="json", exclude={"calls"}),
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
@@ -95,6 +95,19 @@ class Rubric(Frozen):
     @cached_property
     def by_id(self) -> dict[str, Criterion]:
         return {criterion.id: criterion for criterion in self.criteria}
+
+    def stated_score(self, levels: Mapping[str, str], flags: Iterable[str] = ()) -> float:
+        """Returns the score, from 0 to 1, of levels given by a person, with every criterion expected.
+
+        A criterion that is not named counts as missed.
+
+        Raises:
+            KeyError: a criterion has no such level.
+        """
+        raised = set(flags)
+        earned = sum(c.weight * c.points(levels[c.id]) for c in self.criteria if c.id in levels)
+        cost = sum(flag.cost for flag in self.red_flags if flag.id in raised)
+        return round(max(0.0, earned - cost) / sum(c.weight for c in self.criteria), 4)
 
 
 class Sample(Frozen):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import unicodedata
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from rich.cells import cell_len
@@ -132,6 +132,16 @@ class Screen:
     @property
     def _width(self) -> int:
         return min(self._console.width, WIDEST)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Shows a bar on stderr while the work goes on, if a person is there; yields what moves it by one."""
+    from rich.progress import Progress  # 20 ms
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
 
 
 class Shown:

@@ -1,0 +1,429 @@
+"""The only place that says how far a grader agrees with people: its ratings beside stated ones, and what follows from both.
+
+scikit-learn and SciPy do the statistics; they are imported when these are asked for (0.9 s together).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+
+from mockint import __version__
+from mockint.bank import Bank, Question
+from mockint.batch import Said, part_of, read_lines
+from mockint.clock import Clock
+from mockint.content import Frozen, digest
+from mockint.errors import ContentError, UsageError
+from mockint.grade import Grade, Scored
+from mockint.grading import Grader
+from mockint.grading.grader import Calls, grade_parts
+from mockint.llm import Usage
+from mockint.rubric import Rubric, TargetLevel
+
+LEAST_RATINGS, LEAST_QUESTIONS, LEAST_KAPPA, MOST_ERROR = 200, 20, 0.6, 0.15
+"""The bar that a grader has to meet to be called calibrated: ratings, questions, quadratic-weighted kappa (above 0.6 agreement is
+"substantial" in Landis and Koch, 1977) and the mean absolute error of a question's score."""
+AT_ONCE = 4
+RESAMPLES = 1000
+_SCALE = 12
+"""Levels of criteria with two, three or four of them, on one scale of whole numbers."""
+
+
+class OfQuestion(Protocol):
+    @property
+    def question(self) -> str: ...
+
+
+T = TypeVar("T", bound=OfQuestion)
+
+
+class Gold(Frozen):
+    """An answer with what people make of it: the level of each criterion, or a score from 0 to 1."""
+
+    id: str
+    question: str
+    answer: str | None = None
+    turns: tuple[Said, ...] | None = None
+    levels: dict[str, str] = Field(default_factory=dict)
+    red_flags: tuple[str, ...] = ()
+    score: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _says_what_it_is_worth(self) -> Self:
+        if not self.levels and self.score is None:
+            raise ValueError("give levels or a score from 0 to 1")
+        return self
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One criterion of one answer: the level that people gave, and the grader's."""
+
+    question: str
+    answer: str
+    criterion: str
+    stated: str
+    given: str | None
+    """None when the grader left it unscored."""
+    stated_points: float
+    given_points: float | None
+    quote: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    question: str
+    answer: str
+    stated: float
+    given: float | None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a grader made of a set of gold answers."""
+
+    ratings: tuple[Rating, ...]
+    scores: tuple[Score, ...]
+    usage: Usage
+    stamp: dict[str, Any]
+    failed: tuple[str, ...] = ()
+
+
+class Interval(Frozen):
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    """The 95% interval, by bootstrap over questions."""
+
+
+class Agreement(Frozen):
+    """How far the grader and people agree."""
+
+    ratings: int
+    questions: int
+    coverage: float
+    """The share of criteria that the grader scored."""
+    exact: Interval
+    kappa: Interval
+    """Cohen's, with quadratic weights."""
+    score_error: Interval
+    """Mean absolute error of a question's score."""
+    correlation: Interval
+    """Pearson's, of the scores."""
+    confusion: dict[str, dict[str, int]]
+    """Stated level → given level → how often, for criteria with the usual three levels."""
+    criteria: dict[str, dict[str, float | int | None]]
+    """QUESTION/CRITERION → ratings, exact agreement and kappa."""
+
+    @property
+    def calibrated(self) -> bool:
+        return (
+            self.ratings >= LEAST_RATINGS
+            and self.questions >= LEAST_QUESTIONS
+            and (self.kappa.value or 0) >= LEAST_KAPPA
+            and self.score_error.value is not None
+            and self.score_error.value <= MOST_ERROR
+        )
+
+
+class Calibration(Frozen):
+    """A trial's result, kept by what produced it: a change of prompt, rubric or model voids it."""
+
+    at: datetime
+    stamp: dict[str, Any]
+    agreement: Agreement
+    usage: Usage
+
+    @property
+    def state(self) -> Literal["calibrated", "uncalibrated"]:
+        return "calibrated" if self.agreement.calibrated else "uncalibrated"
+
+
+def samples(bank: Bank, questions: Iterable[Question]) -> list[Gold]:
+    """Returns the sample answers of the questions, as gold."""
+    return [
+        Gold(
+            id=f"{question.id}/{sample.name}",
+            question=question.id,
+            answer=sample.text,
+            levels=sample.levels,
+            red_flags=sample.red_flags,
+        )
+        for question in questions
+        for sample in bank.samples(question)
+    ]
+
+
+def read_gold(path: Path) -> list[Gold]:
+    """Reads JSON lines, or CSV with the columns id, question, answer and score or one `level:CRITERION` for each.
+
+    Raises:
+        ContentError: with every bad line.
+    """
+    rows: list[tuple[int, Any]] = []
+    if path.suffix == ".csv":
+        for number, row in enumerate(csv.DictReader(read_lines(path)), 2):
+            levels = {key[6:]: value for key, value in row.items() if key and key.startswith("level:") and value}
+            kept = {key: value for key, value in row.items() if key and not key.startswith("level:") and value}
+            rows.append((number, json.dumps(kept | ({"levels": levels} if levels else {}))))
+    else:
+        rows = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    found, problems = [], []
+    for number, line in rows:
+        try:
+            found.append(Gold.model_validate_json(line, strict=False))
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            problems.append(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+    if problems:
+        raise ContentError("\n".join(problems), hint="Each line is an answer with its levels or its score.")
+    if not found:
+        raise UsageError(f"{path} holds no answer.", hint="Give JSON lines or CSV; see docs/calibration.md.")
+    return found
+
+
+async def try_out(
+    gold: Sequence[Gold],
+    bank: Bank,
+    *,
+    maker: Callable[[Calls], Grader],
+    clock: Clock,
+    level: TargetLevel = "staff",
+    done: Callable[[], None] = lambda: None,
+) -> Trial:
+    """Grades every gold answer. At the default level every criterion is expected, so that none hides as a bonus.
+
+    Args:
+        done: called after each answer.
+    """
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(answer: Gold) -> Grade | str:
+        async with gate:
+            try:
+                part = part_of(answer.question, answer.answer, answer.turns, bank)
+                return await grade_parts(
+                    answer.id, [part], level=level, scale=bank.scale, grader_for=maker, clock=clock
+                )
+            except (ContentError, UsageError) as exc:
+                return f"{answer.id}: {exc.what}"
+            finally:
+                done()
+
+    grades = await asyncio.gather(*(one(answer) for answer in gold))
+    ratings: list[Rating] = []
+    scores: list[Score] = []
+    for answer, grade in zip(gold, grades, strict=True):
+        if isinstance(grade, str):
+            continue
+        rubric = bank.rubric(bank.question(answer.question))
+        ratings += _ratings(answer, grade, rubric)
+        stated = rubric.stated_score(answer.levels, answer.red_flags) if answer.score is None else answer.score
+        scores.append(Score(answer.question, answer.id, stated, grade.answers[0].score))
+    graded = [grade for grade in grades if isinstance(grade, Grade)]
+    failed = tuple(grade for grade in grades if isinstance(grade, str))
+    usage = sum((grade.usage for grade in graded), Usage())
+    return Trial(tuple(ratings), tuple(scores), usage, _stamp(gold, graded, bank), failed)
+
+
+def _ratings(answer: Gold, grade: Grade, rubric: Rubric) -> Iterable[Rating]:
+    for verdict in grade.answers[0].verdicts:
+        criterion, stated = rubric.by_id[verdict.criterion], answer.levels.get(verdict.criterion)
+        if stated is None:
+            continue
+        if stated not in criterion.levels:
+            raise ContentError(
+                f"{answer.id}: {criterion.id!r} has no level {stated!r}.", hint="Correct the gold answer's levels."
+            )
+        scored = verdict if isinstance(verdict, Scored) else None
+        yield Rating(
+            answer.question,
+            answer.id,
+            criterion.id,
+            stated,
+            scored.level if scored else None,
+            criterion.points(stated),
+            criterion.points(scored.level) if scored else None,
+            scored.evidence[0].quote if scored and scored.evidence else "",
+        )
+
+
+def _stamp(gold: Sequence[Gold], grades: Sequence[Grade], bank: Bank) -> dict[str, Any]:
+    names = sorted({answer.question for answer in gold if answer.question in bank.questions})
+    rubrics = {name: digest(bank.rubric(bank.question(name)).model_dump(mode="json")) for name in names}
+    made = grades[0].stamp if grades else None
+    return {
+        "grader": made.grader if made else None,
+        "model": made.model if made else None,
+        "prompt": made.prompt if made else None,
+        "votes": made.votes if made else 1,
+        "rubrics": rubrics,
+        "gold": digest([answer.model_dump(mode="json") for answer in gold]),
+        "app": __version__,
+    }
+
+
+# What follows from the ratings
+
+
+def agreement(trial: Trial) -> Agreement:
+    scored = [rating for rating in trial.ratings if rating.given is not None]
+    graded = [score for score in trial.scores if score.given is not None]
+    by_criterion: dict[str, list[Rating]] = {}
+    for rating in scored:
+        by_criterion.setdefault(f"{rating.question}/{rating.criterion}", []).append(rating)
+    return Agreement(
+        ratings=len(scored),
+        questions=len({rating.question for rating in trial.ratings} | {score.question for score in trial.scores}),
+        coverage=round(len(scored) / len(trial.ratings), 4) if trial.ratings else float(bool(graded)),
+        exact=_interval(scored, _exact),
+        kappa=_interval(scored, _kappa),
+        score_error=_interval(graded, _error),
+        correlation=_interval(graded, _pearson),
+        confusion=_confusion(scored),
+        criteria={
+            name: {"ratings": len(found), "exact": _exact(found), "kappa": _kappa(found)}
+            for name, found in sorted(by_criterion.items())
+        },
+    )
+
+
+def _exact(ratings: Sequence[Rating]) -> float | None:
+    return sum(r.stated == r.given for r in ratings) / len(ratings) if ratings else None
+
+
+def _kappa(ratings: Sequence[Rating]) -> float | None:
+    """Returns None when it is not defined: too few ratings, or all of one level on both sides."""
+    from sklearn.metrics import cohen_kappa_score
+
+    stated = [round(rating.stated_points * _SCALE) for rating in ratings]
+    given = [round((rating.given_points or 0) * _SCALE) for rating in ratings]
+    if len(ratings) < 2 or len({*stated, *given}) < 2:
+        return None
+    return float(cohen_kappa_score(stated, given, weights="quadratic", labels=list(range(_SCALE + 1))))
+
+
+def _error(scores: Sequence[Score]) -> float | None:
+    from sklearn.metrics import mean_absolute_error
+
+    if not scores:
+        return None
+    return float(mean_absolute_error([one.stated for one in scores], [one.given for one in scores]))
+
+
+def _pearson(scores: Sequence[Score]) -> float | None:
+    from scipy.stats import pearsonr
+
+    stated, given = [one.stated for one in scores], [one.given for one in scores]
+    if len(scores) < 3 or len(set(stated)) < 2 or len(set(given)) < 2:
+        return None
+    return float(pearsonr(stated, given).statistic)
+
+
+def _confusion(ratings: Sequence[Rating]) -> dict[str, dict[str, int]]:
+    from sklearn.metrics import confusion_matrix
+
+    names = ["missed", "partial", "met"]
+    usual = [r for r in ratings if r.stated in names and r.given in names]
+    if not usual:
+        return {}
+    table = confusion_matrix([r.stated for r in usual], [r.given for r in usual], labels=names)
+    return {stated: dict(zip(names, map(int, row), strict=True)) for stated, row in zip(names, table, strict=True)}
+
+
+def _interval(found: Sequence[T], statistic: Callable[[Sequence[T]], float | None]) -> Interval:
+    """Returns the statistic with its 95% interval: whole questions are drawn anew, since their answers belong together."""
+    from numpy.random import default_rng
+    from scipy.stats import bootstrap
+
+    value = statistic(found)
+    groups: dict[str, list[T]] = {}
+    for one in found:
+        groups.setdefault(one.question, []).append(one)
+    if value is None or len(groups) < 5:
+        return Interval(value=value)
+    lists = list(groups.values())
+
+    def over(drawn: Any) -> float:
+        sample: list[T] = []
+        for index in drawn:
+            sample += lists[int(index)]
+        again = statistic(sample)
+        return value if again is None else again
+
+    made = bootstrap(
+        (range(len(lists)),),
+        over,
+        n_resamples=RESAMPLES,
+        vectorized=False,
+        method="percentile",
+        rng=default_rng(20261124),
+    ).confidence_interval
+    return Interval(value=round(value, 4), low=round(float(made.low), 4), high=round(float(made.high), 4))
+
+
+def told(found: Agreement, *, usage: Usage) -> str:
+    """Returns the agreement in words and a table, for a terminal."""
+    state = "calibrated" if found.calibrated else "uncalibrated"
+    lines = [
+        f"{found.ratings} ratings over {found.questions} questions, {found.coverage:.0%} of the criteria scored",
+        "",
+        f"exact agreement       {_shown(found.exact)}",
+        f"kappa, quadratic      {_shown(found.kappa)}",
+        f"error of the score    {_shown(found.score_error)}",
+        f"correlation           {_shown(found.correlation)}",
+    ]
+    if found.confusion:
+        lines += ["", f"{'stated as':<14}{'given missed':>14}{'partial':>10}{'met':>10}"]
+        lines += [
+            f"{name:<14}{row['missed']:>14}{row['partial']:>10}{row['met']:>10}"
+            for name, row in found.confusion.items()
+        ]
+    if usage.calls:
+        price = "price unknown" if usage.usd is None else f"{usage.usd:.4f} USD"
+        lines += ["", f"{usage.calls} calls, {usage.prompt_tokens} tokens in, {usage.completion_tokens} out, {price}"]
+    bar = f"{LEAST_RATINGS} ratings over {LEAST_QUESTIONS} questions, kappa {LEAST_KAPPA} and an error of {MOST_ERROR} at most"
+    return "\n".join([*lines, "", f"{state} (the bar: {bar})"]) + "\n"
+
+
+def _shown(interval: Interval) -> str:
+    if interval.value is None:
+        return "not defined"
+    span = "" if interval.low is None else f"   95%: {interval.low:.2f} to {interval.high:.2f}"
+    return f"{interval.value:.2f}{span}"
+
+
+# What is kept
+
+
+def keep(folder: Path, trial: Trial, found: Agreement, *, clock: Clock) -> Calibration:
+    """Writes the result below `folder`, by its stamp, and returns it."""
+    from mockint.store import write
+
+    made = Calibration(at=clock.now(), stamp=trial.stamp, agreement=found, usage=trial.usage)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write(folder / f"{digest(trial.stamp)[7:23]}.json", made.model_dump_json(indent=1) + "\n")
+    return made
+
+
+def state_of(folder: Path, grade: Grade, rubrics: Mapping[str, Rubric]) -> Calibration | None:
+    """Returns the newest kept calibration that speaks for the grade: the same grader, model, prompt, votes and rubrics."""
+    wanted = {name: digest(rubric.model_dump(mode="json")) for name, rubric in rubrics.items()}
+    made = grade.stamp
+    found = []
+    for path in folder.glob("*.json"):
+        with suppress(ValidationError, OSError):
+            one = Calibration.model_validate_json(path.read_bytes())
+            same = all(one.stamp.get(key) == getattr(made, key) for key in ("grader", "model", "prompt", "votes"))
+            if same and wanted.items() <= one.stamp["rubrics"].items():
+                found.append(one)
+    return max(found, key=lambda one: one.at, default=None)

@@ -1,0 +1,170 @@
+"""Agreement of a grader with people: the figures, the gold files, and when a result no longer counts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from mockint.bank import load_bank
+from mockint.calibration import (
+    Agreement,
+    Gold,
+    Interval,
+    Rating,
+    Score,
+    Trial,
+    agreement,
+    read_gold,
+    samples,
+    told,
+    try_out,
+)
+from mockint.content import roots
+from mockint.errors import ContentError
+from mockint.grading.grader import offline
+from mockint.llm import Usage
+from tests.conftest import Run, StandingClock
+
+POINTS = {"missed": 0.0, "partial": 0.5, "met": 1.0}
+
+
+def trial(*pairs: tuple[str, str | None], questions: int = 10) -> Trial:
+    ratings = tuple(
+        Rating(f"q{n % questions}", f"a{n}", "c", stated, given, POINTS[stated], POINTS[given] if given else None)
+        for n, (stated, given) in enumerate(pairs)
+    )
+    scores = tuple(Score(r.question, r.answer, r.stated_points, r.given_points) for r in ratings)
+    return Trial(ratings, scores, Usage(), {})
+
+
+def test_full_agreement_is_one_and_chance_is_about_nothing() -> None:
+    levels = ["missed", "partial", "met"]
+    full = agreement(trial(*((levels[n % 3], levels[n % 3]) for n in range(60))))
+    assert (full.exact.value, full.kappa.value, full.score_error.value, full.correlation.value) == (1, 1, 0, 1)
+    chance = agreement(trial(*((levels[n % 3], levels[n // 3 % 3]) for n in range(63))))
+    assert chance.kappa.value == pytest.approx(0, abs=0.05)
+
+
+def test_kappa_has_quadratic_weights() -> None:
+    """By hand: sum of squared distances 1 and 4 over what chance gives, over four ratings each."""
+    near = agreement(trial(("missed", "missed"), ("partial", "missed"), ("partial", "partial"), ("met", "met")))
+    far = agreement(trial(("missed", "missed"), ("met", "missed"), ("partial", "partial"), ("met", "met")))
+    assert near.exact.value == far.exact.value == 0.75
+    assert near.kappa.value == pytest.approx(1 - 1 / 5.0, abs=1e-3)
+    assert (far.kappa.value or 0) < (near.kappa.value or 0)
+
+
+def test_unscored_criterion_lowers_the_coverage_and_nothing_else() -> None:
+    found = agreement(trial(*[("met", "met"), ("missed", "missed")] * 10, ("met", None)))
+    assert (found.ratings, found.coverage, found.exact.value) == (20, round(20 / 21, 4), 1)
+
+
+def test_interval_holds_the_value_and_narrows_with_questions() -> None:
+    pairs = [("met", "met"), ("missed", "missed"), ("partial", "met")]
+    few, many = agreement(trial(*pairs * 4, questions=6)), agreement(trial(*pairs * 40, questions=60))
+    for found in (few, many):
+        assert (found.exact.low or 0) <= (found.exact.value or 0) <= (found.exact.high or 0)
+    assert (many.exact.high or 0) - (many.exact.low or 0) <= (few.exact.high or 0) - (few.exact.low or 0)
+
+
+def test_one_level_on_both_sides_has_no_kappa() -> None:
+    found = agreement(trial(*[("met", "met")] * 9))
+    assert found.kappa.value is None
+    assert not found.calibrated
+    assert "not defined" in told(found, usage=Usage())
+
+
+@pytest.mark.parametrize(
+    ("ratings", "kappa", "error", "met"),
+    [(200, 0.6, 0.15, True), (199, 0.9, 0.1, False), (500, 0.59, 0.1, False), (500, 0.9, 0.16, False)],
+    ids=["just met", "too few", "low kappa", "large error"],
+)
+def test_bar_is_stated_and_held(ratings: int, kappa: float, error: float, met: bool) -> None:
+    found = Agreement(
+        ratings=ratings,
+        questions=20,
+        coverage=1,
+        exact=Interval(value=0.8),
+        kappa=Interval(value=kappa),
+        score_error=Interval(value=error),
+        correlation=Interval(value=0.9),
+        confusion={},
+        criteria={},
+    )
+    assert found.calibrated is met
+    assert told(found, usage=Usage()).rstrip().splitlines()[-1].startswith("calibrated" if met else "uncalibrated")
+
+
+def test_gold_answers_are_graded_with_every_criterion_expected() -> None:
+    bank = load_bank(roots())
+    gold = samples(bank, [bank.question("hybrid-search")])
+    made = asyncio.run(try_out(gold, bank, maker=offline, clock=StandingClock()))
+    assert {score.answer: score.stated for score in made.scores}["hybrid-search/strong"] == 1
+    assert len(made.ratings) == 3 * 6
+    assert set(made.stamp["rubrics"]) == {"hybrid-search"}
+
+
+JSONL = """\
+{"id": "a", "question": "hybrid-search", "answer": "BM25 finds rare words.", "levels": {"lexical-strength": "met"}}
+
+{"id": "b", "question": "reranking", "turns": [{"role": "candidate", "text": "A cross-encoder."}], "score": 0.4}
+"""
+CSV = """\
+id,question,answer,score,level:lexical-strength
+a,hybrid-search,"BM25 finds rare words, always.",,met
+b,reranking,A cross-encoder.,0.4,
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("g.jsonl", JSONL), ("g.csv", CSV)])
+def test_gold_file_holds_levels_or_scores(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    first, second = read_gold(tmp_path / name)
+    assert (first.levels, first.score) == ({"lexical-strength": "met"}, None)
+    assert (second.levels, second.score) == ({}, 0.4)
+
+
+def test_every_bad_line_of_a_gold_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    path.write_text('{"id": "a"}\n{"id": "b", "question": "x", "answer": "y", "score": 7}\nnope\n')
+    with pytest.raises(ContentError) as caught:
+        read_gold(path)
+    assert [line.split(":")[1] for line in caught.value.what.splitlines()] == ["1", "2", "3"]
+
+
+def test_level_that_the_rubric_lacks_is_told() -> None:
+    gold = [Gold(id="a", question="hybrid-search", answer="x y z", levels={"lexical-strength": "superb"})]
+    with pytest.raises(ContentError, match="no level 'superb'"):
+        asyncio.run(try_out(gold, load_bank(roots()), maker=offline, clock=StandingClock()))
+
+
+def test_result_speaks_for_a_grade_until_its_rubric_changes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("hybrid-search:\n  answer: BM25 matches the literal term and rare words.\n")
+    start = ("start", "--question", "hybrid-search", "--answers", tmp_path / "c.yaml")
+    name = run(*start).out.strip()
+    assert "nobody has measured" in run("report", name).out
+    done = run("calibrate", "--track", "rag", "--json")
+    assert done.json["state"] in ("calibrated", "uncalibrated")
+    assert "its agreement with people has a kappa of" in run("report", name).out
+    own = tmp_path / "own" / "rubrics" / "rag"
+    own.mkdir(parents=True)
+    from tests.conftest import ROOT
+
+    text = (ROOT / "rubrics" / "rag" / "hybrid-search.yaml").read_text()
+    (own / "hybrid-search.yaml").write_text(text.replace("weight: 3", "weight: 4", 1))
+    other = run(*start, "--content", tmp_path / "own").out.strip()
+    assert "nobody has measured" in run("report", other).out
+
+
+def test_bank_test_shows_what_differs(run: Run) -> None:
+    done = run("bank", "test", "hybrid-search")
+    assert "hybrid-search/strong: stated 1.00" in done.out
+    assert "of 18 ratings are as stated" in done.err
+    assert len(run("bank", "test", "hybrid-search", "--json").json) == 18
+
+
+def test_gold_that_nobody_can_grade_exits_6(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "g.jsonl").write_text('{"id": "a", "question": "nope", "answer": "x", "score": 1}\n')
+    assert run("calibrate", "--gold", "g.jsonl").code == 6
