@@ -13,6 +13,9 @@ import snowballstemmer
 SHORTEST_QUOTE = 3
 """Words that a quote needs to be evidence, unless the whole turn is shorter."""
 
+_REPEATS, _LISTED = 4, 12
+"""Stems from which a passage can repeat a question, and words from which it can be a list of terms."""
+
 _STOP = frozenset(
     [
         "a",
@@ -200,6 +203,29 @@ def search(wanted: Cues, passages: Iterable[Passage]) -> Find:
     ranked = sorted(covers.values(), reverse=True)
     extra = sum(ranked[1:3]) / 2 if len(ranked) > 1 else 0.0
     return Find(min(1.0, 0.75 * best + 0.35 * extra), found)
+
+
+def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
+    """Returns the passages that say something: not what the interviewer said before, not the same again, not bare lists of terms.
+
+    Args:
+        told: the interviewer's turns.
+    """
+    kept: dict[tuple[str, ...], Passage] = {}
+    before = [set(stems(text)) for text in told]
+    for passage in passages:
+        meant = stems(passage.text)
+        repeats = len(meant) >= _REPEATS and any(len(set(meant) & said) >= 0.8 * len(set(meant)) for said in before)
+        if not repeats and not _lists_terms(passage.text):
+            kept.setdefault(meant, passage)
+    return list(kept.values())
+
+
+def _lists_terms(text: str) -> bool:
+    """Whether a text is a list of terms with hardly a word between them, as nobody talks; code is none."""
+    words = re.findall(r"[^\W\d_][\w'’-]*", text)
+    bare = sum(word.lower() in _STOP for word in words)
+    return len(words) >= _LISTED and bare < 0.1 * len(words) and not re.search(r"[=(){}\[\]]", text)
 
 
 def claim(wanted: Sequence[str], passages: Sequence[Passage], *, least: float) -> Passage | None:

@@ -12,6 +12,7 @@ from mockint.llm import Exchange, Usage
 from mockint.rubric import Signal, TargetLevel
 
 Prompted = Literal["unprompted", "probe", "hint"]
+AttemptKind = Literal["order", "forgery", "plea", "claim", "hidden", "encoded", "others"]
 AnswerState = Literal["graded", "not_asked", "not_answered", "ungraded"]
 
 
@@ -55,6 +56,14 @@ class Raised(Frozen):
     evidence: tuple[Evidence, ...]
 
 
+class Attempt(Frozen):
+    """Something in an answer that is addressed to the grader. It is evidence for nothing."""
+
+    turn: int
+    kind: AttemptKind
+    quote: str
+
+
 class AnswerGrade(Frozen):
     question: str
     state: AnswerState
@@ -64,6 +73,8 @@ class AnswerGrade(Frozen):
     """The share of criteria that could be scored."""
     verdicts: tuple[Verdict, ...] = ()
     red_flags: tuple[Raised, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    """What the answer addresses to the grader."""
     why: str | None = None
 
 

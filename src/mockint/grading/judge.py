@@ -9,6 +9,7 @@ from mockint.content import Frozen
 from mockint.errors import ModelError
 from mockint.evidence import locate
 from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
+from mockint.grading.attempts import addressed
 from mockint.llm import Message, Recorder
 from mockint.prompts import Prompt
 from mockint.transcript import Part
@@ -87,7 +88,8 @@ class Judge:
 def _check(sheet: _Sheet, ruling: Ruling) -> None:
     """Takes over what holds, and writes down what is wrong with each other thing."""
     criteria = sheet.part.rubric.by_id
-    turns = {turn.number: turn.text for turn in sheet.part.answers}
+    by_number = {turn.number: turn for turn in sheet.part.answers}
+    turns = {number: turn.text for number, turn in by_number.items()}
     named = [ruled.criterion for ruled in ruling.verdicts]
     sheet.problems = {}
     for ruled in ruling.verdicts:
@@ -103,6 +105,9 @@ def _check(sheet: _Sheet, ruling: Ruling) -> None:
         elif ruled.quote is None:
             sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (), ruled.reason)
         elif words := _find(ruled.quote, ruled.turn, turns):
+            if ruled.level != criterion.lowest and addressed(words.quote, by_number[words.turn]):
+                sheet.problems[criterion.id] = f"The quote {ruled.quote!r:.120} is addressed to you; it is no evidence."
+                continue
             sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (words,), ruled.reason)
         else:
             sheet.problems[criterion.id] = f"The quote {ruled.quote!r:.120} is not in the candidate's turns."

@@ -11,6 +11,7 @@ from typing import Literal
 from mockint import evidence
 from mockint.content import digest
 from mockint.grading import Flagged, Opinion, Rated, Words
+from mockint.grading.attempts import PATTERNS, own_words
 from mockint.rubric import Criterion
 from mockint.transcript import Part
 
@@ -25,7 +26,12 @@ class OfflineGrader:
     kind: Literal["offline"] = "offline"
     model = "offline"
     prompt = digest(
-        {"steps": {str(levels): list(steps) for levels, steps in STEPS.items()}, "raised": RAISED, "denials": True}
+        {
+            "steps": {str(levels): list(steps) for levels, steps in STEPS.items()},
+            "raised": RAISED,
+            "denials": True,
+            "attempts": PATTERNS,
+        }
     )
 
     async def opinion(self, part: Part) -> Opinion:
@@ -34,7 +40,8 @@ class OfflineGrader:
 
 def rate(part: Part) -> Opinion:
     """Returns the offline opinion of one question's answers: the same answers get the same one."""
-    heard = [passage for turn in part.answers for passage in evidence.passages(turn.number, turn.text)]
+    told = [turn.text for turn in part.turns if turn.speaker == "interviewer"]
+    heard = evidence.own(own_words(part).passages, told)
     ratings = []
     for criterion in part.rubric.criteria:
         others = [other.cues for other in part.rubric.criteria if other is not criterion]

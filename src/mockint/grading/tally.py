@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from mockint.content import digest
 from mockint.grade import AnswerGrade, Evidence, Prompted, Raised, Scored, Unscored, Verdict
 from mockint.grading import Opinion, Rated, Unrated, Words
+from mockint.grading.attempts import own_words
 from mockint.rubric import Criterion, Rubric, Scale, Signal, TargetLevel, reaches
 from mockint.transcript import Part
 
@@ -29,6 +30,7 @@ def tally(part: Part, opinion: Opinion | None, *, level: TargetLevel, scale: Sca
         coverage=round(len(scored) / len(verdicts), 4),
         verdicts=verdicts,
         red_flags=flags,
+        attempts=own_words(part).attempts,
         why=opinion.note,
     )
 
