@@ -292,3 +292,51 @@ def test_unanswered_question_lowers_the_coverage_and_not_the_score() -> None:
     assert made.score == made.answers[0].score
     assert made.coverage == 0.5
     assert made.signal == "insufficient evidence"
+
+
+def voted(*levels: str) -> AnswerGrade:
+    replies = [ruling(*(ruled(name, level) for name in CRITERIA)) for level in levels]
+    maker = judges(recorder(Model(ScriptedAdapter(replies), StandingClock(), tries=1)), PROMPT, votes=len(levels))
+    made = grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock())
+    done = asyncio.run(made)
+    assert done.stamp.votes == len(levels)
+    return done.answers[0]
+
+
+@pytest.mark.parametrize(
+    ("levels", "median", "contested"),
+    [
+        pytest.param(("met", "partial", "met"), "met", False, id="two of three"),
+        pytest.param(("missed", "met", "partial"), "partial", True, id="all unlike"),
+        pytest.param(("missed", "missed", "met"), "missed", False, id="an outlier"),
+        pytest.param(("partial", "met"), "partial", True, id="a tie goes to the lower"),
+    ],
+)
+def test_median_vote_wins_and_one_without_a_majority_is_contested(
+    levels: tuple[str, ...], median: str, contested: bool
+) -> None:
+    verdict = by_name(voted(*levels))["boiling"]
+    assert isinstance(verdict, Scored)
+    assert (verdict.level, verdict.contested) == (median, contested)
+    assert sum((verdict.votes or {}).values()) == len(levels)
+
+
+def test_votes_see_the_criteria_in_another_order_and_replay_in_the_same() -> None:
+    asked = []
+    for _ in range(2):
+        adapter = ScriptedAdapter([ruling(*good())] * 3)
+        maker = judges(recorder(Model(adapter, StandingClock(), tries=1)), PROMPT, votes=3)
+        asyncio.run(grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock()))
+        asked.append([[m.content for m in messages] for messages in adapter.asked])
+    assert asked[0] == asked[1]
+    assert len({user for _, user in asked[0]}) > 1
+    assert len({system for system, _ in asked[0]}) == 1
+
+
+def test_criterion_that_most_votes_leave_open_is_unscored() -> None:
+    bad = ruling(*good()[1:], ruled("boiling", quote="I would use a heat pump"))
+    replies = [bad] * 3 + [bad] * 3 + [ruling(*good())]
+    maker = judges(recorder(Model(ScriptedAdapter(replies), StandingClock(), tries=1)), PROMPT, votes=3)
+    made = asyncio.run(grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock()))
+    assert by_name(made.answers[0])["boiling"].state == "unscored"
+    assert by_name(made.answers[0])["pouring"].state == "scored"

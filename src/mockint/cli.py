@@ -56,6 +56,7 @@ ContentDirs = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Level = Annotated[Optional[str], typer.Option("--level", help="junior, mid, senior or staff.")]
 ModelRef = Annotated[Optional[str], typer.Option("--model", help="PROVIDER/MODEL, or offline.")]
+Votes = Annotated[int, typer.Option(help="Ask a model so often, criteria in another order each time.", min=1, max=15)]
 Answers = Annotated[Optional[Path], typer.Option("--answers", help="A scripted candidate: YAML, question id → answer.")]
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="An id, its beginning, or last.")]
 
@@ -181,6 +182,7 @@ def grade(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Sessions, folders of them, or answers.jsonl.")],
     model: ModelRef = None,
     level: Level = None,
+    votes: Votes = 1,
     out: Annotated[Optional[Path], typer.Option(help="Also write the grades here, one JSON object a line.")] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
@@ -202,13 +204,13 @@ def grade(
         path = Path(given)
         if path.suffix == ".jsonl" and path.name != "events.jsonl":
             connections = Connections(settings, clock)
-            maker = _grader(settings, connections, settings.settings.models.grader)
+            maker = _grader(settings, connections, settings.settings.models.grader, votes=votes)
             bank, target = _bank(settings), settings.settings.interview.level
             graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
             lines += _run(connections.closing(graded))
             continue
         for place, name in _sessions(store, given):
-            made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level)
+            made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level, votes=votes)
             lines.append(made.model_dump(mode="json"))
     if out:
         write(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
@@ -389,6 +391,7 @@ def calibrate(
     ] = None,
     track: Annotated[Optional[list[str]], typer.Option(help="Only this track's samples; repeatable.")] = None,
     grader: Annotated[Optional[str], typer.Option(help="The grader to try: PROVIDER/MODEL, or offline.")] = None,
+    votes: Votes = 1,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -401,7 +404,7 @@ def calibrate(
     settings, clock = _settings(config, home, content, {"models": _given(grader=grader)}), SystemClock()
     bank = _bank(settings)
     chosen = [question for question in bank.questions.values() if not track or question.track in track]
-    trial = _try_out(read_gold(gold) if gold else samples(bank, chosen), bank, settings)
+    trial = _try_out(read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes)
     for line in trial.failed:
         typer.echo(line, err=True)
     if not any(score.given is not None for score in trial.scores):
@@ -765,7 +768,16 @@ def _finish(store: Home, session: str, config: Config, clock: Clock, *, grade: b
         raise GradingError(f"Nothing of {session!r} could be graded.", hint=_why([made.model_dump(mode="json")]))
 
 
-def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str, *, level: str | None = None) -> Grade:
+def _grade(
+    store: Home,
+    name: str,
+    config: Config,
+    clock: Clock,
+    reference: str,
+    *,
+    level: str | None = None,
+    votes: int = 1,
+) -> Grade:
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
     from mockint.llm import Connections
@@ -782,7 +794,7 @@ def _grade(store: Home, name: str, config: Config, clock: Clock, reference: str,
         transcript.parts,
         level=level or transcript.started.level,  # type: ignore[arg-type]
         scale=transcript.started.scale,
-        grader_for=_grader(config, connections, reference),
+        grader_for=_grader(config, connections, reference, votes=votes),
         clock=clock,
         events=len(events),
         log_hash=digest([event.model_dump(mode="json") for event in events]),
@@ -803,17 +815,19 @@ def _count_spent(connections: Connections, events: Sequence[Event]) -> None:
             connections.spending.add(event.exchange.usage)
 
 
-def _grader(config: Config, connections: Connections, reference: str) -> Callable[[Calls], Grader]:
+def _grader(config: Config, connections: Connections, reference: str, *, votes: int = 1) -> Callable[[Calls], Grader]:
     from mockint.config import OFFLINE
     from mockint.grading.grader import judges, offline
     from mockint.grading.judge import PROMPT
     from mockint.prompts import load_prompt
 
     if reference == OFFLINE:
+        if votes > 1:
+            raise UsageError("The offline grader always votes the same.", hint="Leave out --votes, or name a --model.")
         return offline
     connections.connect(reference)
     prompt = load_prompt(config.folders, PROMPT)
-    return judges(lambda keep: connections.recorder(reference, role="grader", keep=keep), prompt)
+    return judges(lambda keep: connections.recorder(reference, role="grader", keep=keep), prompt, votes=votes)
 
 
 def _trust(store: Home, transcript: Transcript, grade: Grade) -> Trust | None:
@@ -829,7 +843,7 @@ def _trust(store: Home, transcript: Transcript, grade: Grade) -> Trust | None:
     return Trust(found.state, agreement.ratings, agreement.kappa.value, agreement.score_error.value)
 
 
-def _try_out(gold: list[Gold], bank: Bank, config: Config) -> Trial:
+def _try_out(gold: list[Gold], bank: Bank, config: Config, *, votes: int = 1) -> Trial:
     """Grades gold answers, with a bar where somebody watches."""
     from mockint.calibration import try_out
     from mockint.clock import SystemClock
@@ -838,7 +852,7 @@ def _try_out(gold: list[Gold], bank: Bank, config: Config) -> Trial:
 
     clock = SystemClock()
     connections = Connections(config, clock)
-    maker = _grader(config, connections, config.settings.models.grader)
+    maker = _grader(config, connections, config.settings.models.grader, votes=votes)
     with progress("grading", len(gold)) as done:
         return _run(connections.closing(try_out(gold, bank, maker=maker, clock=clock, done=done)))
 

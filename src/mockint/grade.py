@@ -32,6 +32,13 @@ class Scored(Frozen):
     evidence: tuple[Evidence, ...]
     reason: str
     why: None = None
+    votes: dict[str, int] | None = None
+    """How many votes each level got; None when there was one vote."""
+
+    @property
+    def contested(self) -> bool:
+        """Whether no level has a majority: a person should look."""
+        return self.votes is not None and 2 * max(self.votes.values()) <= sum(self.votes.values())
 
 
 class Unscored(Frozen):

@@ -22,6 +22,8 @@ class Rated:
     level: str
     words: tuple[Words, ...]
     reason: str
+    votes: tuple[str, ...] = ()
+    """The level of each vote, if there were several."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class Grader(Protocol):
     @property
     def prompt(self) -> str:
         """The hash of what it goes by."""
+
+    @property
+    def votes(self) -> int:
+        """How often it is asked about an answer."""
 
     async def opinion(self, part: Part) -> Opinion:
         """Rates one question's answers; `part` holds at least one."""

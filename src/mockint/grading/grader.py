@@ -71,6 +71,7 @@ async def grade_parts(
             prompt=graders[0].prompt,
             grader=graders[0].kind,
             model=graders[0].model,
+            votes=graders[0].votes,
             app=__version__,
             at=clock.now(),
             events=events,
@@ -86,9 +87,11 @@ async def grade_parts(
     )
 
 
-def judges(recorder: Callable[[Callable[[Exchange], None]], Recorder], prompt: Prompt) -> Callable[[Calls], Grader]:
+def judges(
+    recorder: Callable[[Callable[[Exchange], None]], Recorder], prompt: Prompt, *, votes: int = 1
+) -> Callable[[Calls], Grader]:
     """Returns what makes a judge; `recorder` makes its model, given where the exchanges are kept."""
-    return lambda calls: Judge(recorder(calls.exchanges.append), prompt)
+    return lambda calls: Judge(recorder(calls.exchanges.append), prompt, votes=votes)
 
 
 def offline(_: Calls) -> Grader:
@@ -117,7 +120,7 @@ def regrader(grade: Grade, *, prompt: Prompt, clock: Clock) -> Callable[[Calls],
             hint="Verify with the version of mockint that made it, or grade the session again.",
         )
     model = Model(RecordedAdapter(grade.calls, name=grade.stamp.model), clock, tries=1)
-    return judges(lambda keep: Recorder(model, role="grader", keep=keep), prompt)
+    return judges(lambda keep: Recorder(model, role="grader", keep=keep), prompt, votes=grade.stamp.votes)
 
 
 def differences(before: Grade, after: Grade) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mockint.content import Frozen
@@ -12,6 +14,7 @@ from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
 from mockint.grading.attempts import addressed
 from mockint.llm import Message, Recorder
 from mockint.prompts import Prompt
+from mockint.rubric import Rubric
 from mockint.transcript import Part
 
 PROMPT = "judge"
@@ -57,14 +60,25 @@ class _Sheet:
 class Judge:
     kind: Literal["judge"] = "judge"
 
-    def __init__(self, model: Recorder, prompt: Prompt) -> None:
-        self._model, self._prompt = model, prompt
+    def __init__(self, model: Recorder, prompt: Prompt, *, votes: int = 1) -> None:
+        self._model, self._prompt, self.votes = model, prompt, votes
         self.model = model.name
         self.prompt = prompt.digest
 
     async def opinion(self, part: Part) -> Opinion:
-        """One call, and at most two more for what failed its check. Never raises for what a model says."""
-        rendered = self._prompt.render(question=part.question, rubric=part.rubric, turns=part.turns)
+        """One call a vote, and at most two more for what failed its check. Never raises for what a model says.
+
+        Each vote after the first sees the criteria in another order, the same order each time the answer is graded.
+        """
+        ballots = [await self._vote(part, number) for number in range(self.votes)]
+        return ballots[0] if self.votes == 1 else _counted(part.rubric, ballots)
+
+    async def _vote(self, part: Part, number: int) -> Opinion:
+        criteria = list(part.rubric.criteria)
+        if number:
+            random.Random(f"{part.question.id} {number}").shuffle(criteria)  # noqa: S311 (a repeatable order)
+        rubric = part.rubric.model_copy(update={"criteria": tuple(criteria)})
+        rendered = self._prompt.render(question=part.question, rubric=rubric, turns=part.turns)
         messages = [Message.model_validate({"role": role, "content": text}) for role, text in rendered]
         sheet = _Sheet(part)
         for _ in range(1 + ASKED_AGAIN):
@@ -136,6 +150,25 @@ def _once_more(sheet: _Sheet, problems: str) -> Message:
         role="user",
         content=f"That could not be accepted:\n{problems}\n\nReply again with the same JSON shape, for these only: {wanted}.",
     )
+
+
+def _counted(rubric: Rubric, ballots: Sequence[Opinion]) -> Opinion:
+    """Returns the median level of each criterion, with the words of a vote for it, and the red flags that most votes raise."""
+    ratings: list[Rated | Unrated] = []
+    for criterion in rubric.criteria:
+        cast = [r for ballot in ballots for r in ballot.ratings if r.criterion == criterion.id]
+        rated = sorted((r for r in cast if isinstance(r, Rated)), key=lambda r: criterion.points(r.level))
+        if len(rated) * 2 <= len(ballots):
+            ratings.append(next(r for r in cast if isinstance(r, Unrated)))
+        else:
+            median = rated[(len(rated) - 1) // 2]
+            ratings.append(replace(median, votes=tuple(r.level for r in rated)))
+    flags: dict[str, list[Flagged]] = {}
+    for flag in (flag for ballot in ballots for flag in ballot.flags):
+        flags.setdefault(flag.id, []).append(flag)
+    raised = tuple(found[0] for found in flags.values() if len(found) * 2 > len(ballots))
+    notes = dict.fromkeys(ballot.note for ballot in ballots if ballot.note)
+    return Opinion(tuple(ratings), raised, " ".join(notes) or None)
 
 
 def _opinion(sheet: _Sheet) -> Opinion:

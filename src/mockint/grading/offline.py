@@ -25,6 +25,7 @@ RAISED = 0.6
 class OfflineGrader:
     kind: Literal["offline"] = "offline"
     model = "offline"
+    votes = 1
     prompt = digest(
         {
             "steps": {str(levels): list(steps) for levels, steps in STEPS.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mockint.content import digest
@@ -83,7 +84,14 @@ def _verdict(part: Part, criterion: Criterion, rating: Rated | Unrated, level: T
     evidence = tuple(_evidence(part, criterion, words) for words in rating.words)
     price = min((_price(found.prompted, criterion, level, scale) for found in evidence), default=1.0)
     points = round(criterion.points(rating.level) * price, 4)
-    return Scored(criterion=criterion.id, level=rating.level, points=points, evidence=evidence, reason=rating.reason)
+    return Scored(
+        criterion=criterion.id,
+        level=rating.level,
+        points=points,
+        evidence=evidence,
+        reason=rating.reason,
+        votes=dict(Counter(rating.votes)) if rating.votes else None,
+    )
 
 
 def _price(prompted: Prompted, criterion: Criterion, level: TargetLevel, scale: Scale) -> float:
