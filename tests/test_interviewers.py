@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pytest
 
 from mockint.content import roots
-from mockint.interview.interviewers import PROMPTS, ModelInterviewer, OfflineInterviewer, gave_up
+from mockint.interview.interviewers import PROMPTS, ModelInterviewer, OfflineInterviewer, Spoken, gave_up
+from mockint.interview.leaks import Held, leak
 from mockint.interview.moves import Probe, Reading
 from mockint.llm import Exchange, Model, Recorder
 from mockint.llm.scripted import ScriptedAdapter
@@ -53,16 +54,15 @@ def test_offline_takes_a_claim_for_wrong_only_as_it_was_made(said: str, wrong: t
 
 def test_offline_push_back_quotes_the_claim() -> None:
     said = part("Fine. It boils without any heat. So there.")
-    assert "It boils without any heat." in run(
-        OfflineInterviewer().probe(said, Probe("cold", "challenge"), show=silent)
-    )
+    pushed_back = run(OfflineInterviewer().probe(said, Probe("cold", "challenge"), show=silent))
+    assert "It boils without any heat." in pushed_back.text
 
 
 def test_offline_says_the_authored_probe() -> None:
     said = part("Nothing much.")
     authored = said.rubric.by_id["holding"].probe
-    assert run(OfflineInterviewer().probe(said, Probe("holding", "missing"), show=silent)) == authored
-    assert run(OfflineInterviewer().probe(said, Probe("holding", "deepen"), show=silent)).endswith(authored)
+    assert run(OfflineInterviewer().probe(said, Probe("holding", "missing"), show=silent)).text == authored
+    assert run(OfflineInterviewer().probe(said, Probe("holding", "deepen"), show=silent)).text.endswith(authored)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_offline_says_the_authored_probe() -> None:
     [("how many users are there", "About a thousand users."), ("what is the weather", "That is open.")],
 )
 def test_offline_tells_the_fact_that_was_asked_about_and_invents_none(asked: str, told: str) -> None:
-    assert told in run(OfflineInterviewer().clarify(part("x"), asked, show=silent))
+    assert told in run(OfflineInterviewer().clarify(part("x"), asked, show=silent)).text
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,67 @@ def test_model_s_probe_is_streamed_and_recorded_and_sees_no_cues() -> None:
     interviewer, kept, adapter = with_model(" What about\nthe lid? ")
     pieces: list[str] = []
     said = run(interviewer.probe(part("I boil it."), Probe("holding", "missing"), show=pieces.append))
-    assert said == "What about\nthe lid?"
+    assert said.text == "What about\nthe lid?"
     assert "".join(pieces) == " What about\nthe lid? "
     assert kept[0].reply == " What about\nthe lid? "
     assert "keeps the holding steady" not in adapter.asked[0][-1].content
+
+
+LEAKY = "Tell me, is it not that the holding keeps the holding steady in the end?"
+HARMLESS = "And how do you carry it over to the table without burning yourself?"
+
+
+def probed(*replies: str, said: str = "I boil it.") -> tuple[Spoken, str, list[Exchange]]:
+    interviewer, kept, _ = with_model(*replies)
+    pieces: list[str] = []
+    spoken = run(interviewer.probe(part(said), Probe("holding", "missing"), show=pieces.append))
+    return spoken, "".join(pieces), kept
+
+
+def test_probe_that_gives_a_cue_away_is_asked_for_again_and_never_shown() -> None:
+    spoken, shown, kept = probed(LEAKY, HARMLESS)
+    assert (spoken.text, spoken.authored) == (HARMLESS, False)
+    assert spoken.withheld == ("holding keeps the holding steady",)
+    assert shown == HARMLESS
+    assert len(kept) == 2
+    assert "without these words" in kept[1].messages[-1].content
+
+
+def test_second_leak_is_replaced_by_the_authored_probe() -> None:
+    spoken, shown, kept = probed(LEAKY, LEAKY)
+    assert spoken.text == shown == "And what about the rest of it, gnidloh?"
+    assert (spoken.authored, len(spoken.withheld), len(kept)) == (True, 2, 2)
+
+
+def test_what_the_candidate_said_already_is_no_leak() -> None:
+    spoken, _, _ = probed(LEAKY, said="The holding keeps the holding steady, I think.")
+    assert (spoken.text, spoken.withheld) == (LEAKY, ())
+
+
+def test_level_sentence_is_a_leak_too() -> None:
+    rated = part("I boil it.")
+    top = tuple(rated.rubric.criteria[0].levels.values())[-1]
+    assert leak(rated, f"What I want to hear is: {top}") == top
+
+
+@pytest.mark.parametrize("size", [1, 4, 9])
+def test_stream_is_passed_on_late_and_stops_before_the_leak(size: int) -> None:
+    harmless = " ".join(f"word{n}" for n in range(30))
+    text = f"{harmless} it is that holding keeps the holding steady, you see."
+    shown: list[str] = []
+    held = Held(part("I boil it."), shown.append)
+    for start in range(0, len(text), size):
+        held(text[start : start + size])
+    held.finish()
+    assert held.leak == "holding keeps the holding steady"
+    assert harmless.startswith("".join(shown).strip())
+    assert "keeps" not in "".join(shown)
+    assert "".join(shown).startswith("word0 word1")
+
+
+def test_turn_that_was_begun_goes_on_after_a_pause() -> None:
+    begun = "\n".join(f"word{n}" for n in range(30))  # the script streams line by line
+    spoken, shown, _ = probed(f"{begun} it is that holding keeps the holding steady.", HARMLESS)
+    assert spoken.text.endswith(f" … {HARMLESS}")
+    assert " ".join(shown.split()).endswith(f"… {HARMLESS}")
+    assert "keeps" not in spoken.text + shown

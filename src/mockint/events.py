@@ -83,6 +83,10 @@ class ProbeAsked(Spoken):
     about: str
     """The criterion, or the red flag, that it is after."""
     probe: ProbeKind
+    withheld: tuple[str, ...] = ()
+    """What drafts of a model's gave away, and code kept back."""
+    authored: bool = False
+    """Whether the rubric's own probe stands in for the model's."""
 
 
 class ClarificationGiven(Spoken):
@@ -90,6 +94,9 @@ class ClarificationGiven(Spoken):
 
     kind: Literal["clarification_given"] = "clarification_given"
     asked: str
+    withheld: tuple[str, ...] = ()
+    authored: bool = False
+    """Whether an authored sentence stands in for the model's."""
 
 
 class HintGiven(Spoken):

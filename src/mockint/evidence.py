@@ -205,6 +205,16 @@ def search(wanted: Cues, passages: Iterable[Passage]) -> Find:
     return Find(min(1.0, 0.75 * best + 0.35 * extra), found)
 
 
+def gives_away(text: str, cue: str) -> bool:
+    """Whether a text holds the cue word for word, or all of its telling words in any form."""
+    telling = set(stems(cue))
+    return f" {_plain(cue)} " in f" {_plain(text)} " or (len(telling) > 1 and telling <= set(stems(text)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
 def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
     """Returns the passages that say something: not what the interviewer said before, not the same again, not bare lists of terms.
 

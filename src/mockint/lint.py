@@ -12,7 +12,7 @@ from typing import Any
 
 from mockint.bank import Loop, Question, Source, load_origins, loop_files, question_files
 from mockint.content import Document, Problem, near, read
-from mockint.evidence import stems
+from mockint.evidence import gives_away, stems
 from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
 EXPECTED_SAMPLES = ("strong", "weak")
@@ -169,10 +169,10 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
         if found := _TWO_THINGS.search(criterion.asks):
             yield document.problem((*here, "asks"), f"asks for two things: “{found.group()}”")
         for cue in criterion.cues:
-            if _gives_away(criterion.probe, cue):
+            if gives_away(criterion.probe, cue):
                 yield document.problem((*here, "probe"), f"the probe gives the cue {cue!r} away")
             for place, hint in enumerate(question.hints if question else ()):
-                if _gives_away(hint, cue):
+                if gives_away(hint, cue):
                     yield document.problem(
                         (*here, "cues"), f"hint {place + 1} of the question gives the cue {cue!r} away"
                     )
@@ -221,9 +221,3 @@ def _header(document: Document[Any]) -> Iterator[Problem]:
 
 def _bare(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def _gives_away(text: str, cue: str) -> bool:
-    """Whether the text holds the cue word for word, or all of its telling words in any form."""
-    telling = set(stems(cue))
-    return f" {_bare(cue)} " in f" {_bare(text)} " or (len(telling) > 1 and telling <= set(stems(text)))

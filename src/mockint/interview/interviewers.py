@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from mockint import evidence
 from mockint.content import Frozen
+from mockint.interview.leaks import Held
 from mockint.interview.moves import Mark, Probe, Reading
 from mockint.llm import Message, OnText, Recorder
 from mockint.prompts import Prompt
@@ -22,18 +24,29 @@ fact as what was asked about."""
 _GAVE_UP = re.compile(
     r"\b(i (really )?(do not|don't|dont) know|no idea|nothing to add|can't answer|cannot answer|pass on this|never heard)\b"
 )
+OPEN = "That is open. Make an assumption, say it aloud, and go on from there."
 _SHORT = 25
 """Words up to which an answer that says "I don't know" is only that."""
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What an interviewer says, and what a model's drafts of it gave away."""
+
+    text: str
+    withheld: tuple[str, ...] = ()
+    authored: bool = False
+    """Whether authored words stand in for a model's."""
 
 
 class Interviewer(Protocol):
     async def read(self, part: Part) -> Reading:
         """Returns what the answers show so far."""
 
-    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
-        """Returns the words of a probe; what comes in pieces is shown piece by piece."""
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> Spoken:
+        """Returns a probe; what comes in pieces is shown piece by piece."""
 
-    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> Spoken:
         """Returns the reply to a clarifying question; what comes in pieces is shown piece by piece."""
 
 
@@ -51,7 +64,7 @@ class OfflineInterviewer:
         wrong = [flag.id for flag in part.rubric.red_flags if evidence.claim(flag.cues, heard, least=WRONG)]
         return Reading(marks, tuple(wrong), gave_up(part.answers[-1].text))
 
-    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> Spoken:
         del show  # whole at once
         match probe.kind:
             case "challenge":
@@ -64,16 +77,16 @@ class OfflineInterviewer:
                 text = f"Stay with that for a moment. {part.rubric.by_id[probe.about].probe}"
             case "missing":
                 text = part.rubric.by_id[probe.about].probe
-        return text
+        return Spoken(text)
 
-    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> Spoken:
         del show
         passage = [evidence.Passage(0, asked)]
         scored = [
             (evidence.search(evidence.cues([fact.about]), passage).score, fact.say) for fact in part.question.facts
         ]
         score, said = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
-        return said if score >= KNOWN else "That is open. Make an assumption, say it aloud, and go on from there."
+        return Spoken(said if score >= KNOWN else OPEN)
 
 
 def gave_up(text: str) -> bool:
@@ -112,7 +125,7 @@ class ModelInterviewer:
         marks: dict[str, Mark] = {n.criterion: n.mark for n in notes.criteria if n.criterion in part.rubric.by_id}
         return Reading(marks, tuple(name for name in notes.wrong if name in flags), notes.gave_up or given_up)
 
-    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> str:
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> Spoken:
         prompt = self._prompts["probe"]
         flags = {flag.id: flag.asks for flag in part.rubric.red_flags}
         criterion = part.rubric.by_id.get(probe.about)
@@ -124,14 +137,34 @@ class ModelInterviewer:
             aim=criterion.asks if criterion else flags[probe.about],
             example=criterion.probe if criterion else "Are you sure of that? Why does it hold?",
         )
-        reply = await self._model.reply(asked, purpose="probe", prompt=prompt.digest, on_text=show)
-        return reply.text.strip()
+        authored = (await OfflineInterviewer().probe(part, probe, show=show)).text
+        return await self._say(part, asked, purpose="probe", prompt=prompt, show=show, authored=authored)
 
-    async def clarify(self, part: Part, asked: str, *, show: OnText) -> str:
+    async def clarify(self, part: Part, asked: str, *, show: OnText) -> Spoken:
         prompt = self._prompts["clarify"]
         sent = messages(prompt, question=part.question, turns=part.turns, asked=asked)
-        reply = await self._model.reply(sent, purpose="clarify", prompt=prompt.digest, on_text=show)
-        return reply.text.strip()
+        authored = (await OfflineInterviewer().clarify(part, asked, show=show)).text
+        return await self._say(part, sent, purpose="clarify", prompt=prompt, show=show, authored=authored)
+
+    async def _say(
+        self, part: Part, asked: list[Message], *, purpose: str, prompt: Prompt, show: OnText, authored: str
+    ) -> Spoken:
+        """Has the model speak; a turn that gives an answer away is asked for once more, and then replaced by authored words."""
+        before, withheld = "", list[str]()
+        for _ in range(2):
+            held = Held(part, show)
+            if before:
+                show(f"{before} … ")
+            reply = await self._model.reply(asked, purpose=purpose, prompt=prompt.digest, on_text=held)
+            held.finish()
+            if held.leak is None:
+                return Spoken(f"{before} … {reply.text.strip()}".removeprefix(" … "), tuple(withheld))
+            withheld.append(held.leak)
+            before = " … ".join(text for text in (before, held.shown.strip()) if text)
+            again = f"That gives away: “{held.leak}”. Say it again without these words, and without anything like them."
+            asked = [*asked, Message(role="assistant", content=reply.text), Message(role="user", content=again)]
+        show(authored)
+        return Spoken(f"{before} … {authored}".removeprefix(" … "), tuple(withheld), authored=True)
 
 
 def messages(prompt: Prompt, **variables: object) -> list[Message]:

@@ -7,7 +7,7 @@ between, the probe would be asked anew; nothing that the candidate said depends 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, assert_never
 
 from mockint.clock import Clock
@@ -153,10 +153,10 @@ class Room:
         probe = follow_up(self.now, part, reading)
         if probe is None:
             return self._move_on()
-        text = await interviewer.probe(part, probe, show=self._screen.piece)
+        said = await interviewer.probe(part, probe, show=self._screen.piece)
         about: dict[str, Any] = {"about": probe.about, "probe": probe.kind}
-        self._write(ProbeAsked, question=part.question.id, turn=self.now.turns + 1, text=text, **about)
-        self._screen.turn("probe", text)
+        self._write(ProbeAsked, question=part.question.id, turn=self.now.turns + 1, **about, **asdict(said))
+        self._screen.turn("probe", said.text)
         return None
 
     def _move_on(self) -> None:
@@ -223,10 +223,10 @@ class Room:
 
     async def _clarify(self, part: Part, asked: str, t: float, interviewer: Interviewer) -> None:
         self._write(DraftSaved, t=t, question=part.question.id, text=f"? {asked}")
-        text = await interviewer.clarify(part, asked, show=self._screen.piece)
+        said = await interviewer.clarify(part, asked, show=self._screen.piece)
         turn = self.now.turns + 2
-        self._write(ClarificationGiven, question=part.question.id, turn=turn, asked=asked, text=text)
-        self._screen.turn("clarification", text)
+        self._write(ClarificationGiven, question=part.question.id, turn=turn, asked=asked, **asdict(said))
+        self._screen.turn("clarification", said.text)
 
     def _draft(self, part: Part, began: float) -> SaveDraft:
         def save(text: str, seconds: float) -> None:
