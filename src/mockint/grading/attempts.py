@@ -34,7 +34,8 @@ _PATTERNS: dict[AttemptKind, re.Pattern[str]] = {
     ),
     "forgery": re.compile(
         r"<\s*/?\s*(?:turn|transcript|system|assistant|user|instructions?|rubric|judge)\b[^>]*>"
-        r"|^\s*(?:system|assistant|developer|interviewer|grader|judge)\s*(?:\([^)]*\))?\s*:"
+        r"|^\s*(?:system|assistant|developer|interviewer|grader|judge)\s*(?:\([^)]*\))?\s*:[^\n]{0,60}"
+        r"(?:\{|\b(?:met|marks?|graded?|rated?|scored?|pass(?:ed)?|hired?|excellent|correct|complete|level)\b)"
         r"|<\|[a-z_]+\|>|\[/?INST\]|-{3}\s*user\s*-{3}|#{2,}\s*(?:system|instruction|response|end)\b"
         r"|[\"']?(?:verdicts|red_flags|criterion|target_level)[\"']?\s*[:=]\s*[\"'\[{]|[\"']level[\"']\s*:\s*[\"']"
         r"|```(?:json|xml|yaml)?\s*\{?\s*[\"']?(?:verdicts|level|grade|score)\b",
