@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mockint.bank import Bank, choose, load_bank, load_origins
+from mockint.bank import Bank, choose, choose_loop, load_bank, load_loop, load_origins, loop_files
 from mockint.content import roots
 from mockint.errors import ContentError, UsageError
 from tests.builders import question
@@ -69,3 +70,21 @@ def test_origins_are_read_with_their_sources() -> None:
     origins = load_origins(roots())
     assert len(origins) > 200
     assert origins["rag-01"].sources
+
+
+@pytest.mark.parametrize("name", sorted(loop_files(roots())))
+@pytest.mark.parametrize("level", ["junior", "mid", "senior", "staff"])
+def test_shipped_loop_draws_every_round_within_its_minutes(name: str, level: Any) -> None:
+    found, loop = load_bank(roots()), load_loop(roots(), name)
+    questions = choose_loop(found, loop, level=level, seed=7)
+    assert len(questions) == len(set(questions)) >= len(loop.rounds)
+    assert sum(question.minutes for question in questions) <= loop.minutes
+    assert questions == choose_loop(found, loop, level=level, seed=7)
+
+
+def test_loop_is_run_and_takes_no_other_choice_beside_it(run: Run) -> None:
+    assert run("start", "--loop", "ibm", "--track", "rag").code == 2
+    assert "did you mean 'ibm'" in run("start", "--loop", "ibn").err
+    done = run("start", "--loop", "wished-for", stdin="/quit\n")
+    assert done.code == 0
+    assert "-wished-for-" in done.out
