@@ -7,7 +7,7 @@ READY = .venv/ready
 
 interview: $(READY)
 	@if [ -t 0 ] && [ -t 2 ]; then \
-		$(BIN)/mockint start; \
+		$(BIN)/mockint start $(ARGS); \
 	else \
 		echo "There is no terminal here, so a sample candidate answers, from examples/candidate.yaml."; \
 		$(BIN)/mockint start --question hybrid-search --question agent-versus-chain \

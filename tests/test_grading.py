@@ -340,3 +340,12 @@ def test_criterion_that_most_votes_leave_open_is_unscored() -> None:
     made = asyncio.run(grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock()))
     assert by_name(made.answers[0])["boiling"].state == "unscored"
     assert by_name(made.answers[0])["pouring"].state == "scored"
+
+
+def test_easier_level_never_scores_lower_on_a_question_above_it() -> None:
+    """A question all of whose criteria are expected from a higher level only is held to its own lowest level."""
+    hard = rubric("kettle", *(criterion(name, expected_from="senior") for name in CRITERIA))
+    opinion = Opinion(tuple(Rated(c.id, "partial", (Words(2, "boil the water"),), "x") for c in hard.criteria))
+    above = replace(part(), rubric=hard)
+    scores = [tally(above, opinion, level=level, scale=SCALE).score for level in ("junior", "mid", "senior", "staff")]
+    assert scores == [0.5] * 4

@@ -40,7 +40,7 @@ def test_report_names_the_signal_what_it_rests_on_and_each_criterion_with_its_qu
 
 
 def test_three_things_to_practise_are_what_would_bring_most() -> None:
-    now, made = graded(*ANSWERED)
+    now, made = graded(("question", "How?"), ("answer", "It is because of the boiling.", 30))
     advice = practise_next(sections(now, made))
     assert len(advice) == 3
     assert [one.lost for one in advice] == sorted((one.lost for one in advice), reverse=True)

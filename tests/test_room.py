@@ -51,6 +51,9 @@ class Written:
     def note(self, text: str) -> None:
         self.shown.append(text)
 
+    def hide(self) -> None:
+        self.shown.append("(hidden)")
+
 
 def interview(path: Path, *lines: str | None, **changes: Any) -> tuple[Transcript, Written, Says]:
     with Log(path) as log:
@@ -149,3 +152,43 @@ def test_candidate_who_leaves_comes_back_to_the_same_question_with_the_draft(pat
 @pytest.mark.parametrize(("seconds", "told"), [(245, "4:05"), (0.4, "0:00"), (-0.4, "0:00"), (-30, "−0:30")])
 def test_clock_time(seconds: float, told: str) -> None:
     assert clock_time(seconds) == told
+
+
+def test_pause_hides_the_question_and_leaves_no_draft(path: Path) -> None:
+    _, screen, candidate = interview(path, "/pause", "", "/quit")
+    assert "(hidden)" in screen.shown
+    assert screen.shown[screen.shown.index("(hidden)") :].count("How would you build a kettle?") == 1
+    assert [heard.draft for heard in candidate.heard] == ["", "", ""]
+
+
+def test_what_is_typed_during_a_pause_is_kept_as_a_draft(path: Path) -> None:
+    _, _, candidate = interview(path, "/pause", "One more thing", "/quit")
+    assert [heard.draft for heard in candidate.heard] == ["", "", "One more thing"]
+
+
+def test_repeat_shows_what_was_asked_since_the_last_answer(path: Path) -> None:
+    _, screen, _ = interview(path, "Well.", "/hint", "/repeat", "/quit")
+    probe = screen.shown[1]
+    assert screen.shown[-4:-1] == ["How would you build a kettle?", probe, "Think of heat."]
+    assert screen.shown[-1] == "The interview ends here."
+
+
+def test_command_is_never_saved_as_a_draft(path: Path) -> None:
+    @dataclass
+    class Slow(Says):
+        async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+            if self.lines:
+                save(self.lines[0] or "", 3.0)
+            return await super().listen(listening, save=save)
+
+    with Log(path) as log:
+        candidate = Slow(["/hint", "/pause", "", "/time", "half an answer", "/quit"])
+        room = Room(log, clock=StandingClock(), candidate=candidate, screen=Written(log))
+        room.begin(started(planned()))
+        asyncio.run(room.run(OfflineInterviewer()))
+    assert [heard.draft for heard in candidate.heard] == [""] * 6
+
+
+def test_interview_is_closed_as_a_person_would(path: Path) -> None:
+    _, screen, _ = interview(path, "I don't know", "I don't know")
+    assert screen.shown[-1] == "That was the last question. Thank you; the interview ends here."

@@ -161,7 +161,7 @@ def test_two_interrupts_leave_with_the_draft_saved_and_resume_brings_it_back(pro
     room.type("Exact strings such as part")
     room.until("such as part")
     room.type("\x03")
-    room.until("Ctrl-C again")
+    room.until("again within two seconds")
     room.type("\x03")
     room.until("mockint resume")
     room.child.expect(pexpect.EOF)

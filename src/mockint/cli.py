@@ -200,6 +200,7 @@ def grade(
     settings, clock = _settings(config, home, content, wanted), SystemClock()
     store = Home(settings.home)
     lines: list[dict[str, Any]] = []
+    written: list[Path] = []
     for given in inputs:
         path = Path(given)
         if path.suffix == ".jsonl" and path.name != "events.jsonl":
@@ -212,6 +213,7 @@ def grade(
         for place, name in _sessions(store, given):
             made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level, votes=votes)
             lines.append(made.model_dump(mode="json"))
+            written.append(place.grade_files(name)[-1])
     if out:
         write(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     if as_json:
@@ -220,6 +222,8 @@ def grade(
         for line in lines:
             told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
             typer.echo(f"{line['id']}  {told}")
+        for path in written:
+            typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
     if lines and all("error" in line or line["score"] is None for line in lines):
         raise GradingError("Nothing could be graded.", hint=_why(lines))
 
@@ -238,6 +242,7 @@ def report(
     from mockint.content import near
     from mockint.report import as_data, markdown
     from mockint.store import Home, write
+    from mockint.terminal import Screen
 
     if kind not in ("md", "json"):
         raise UsageError(f"There is no format {kind!r}{near(kind, ('md', 'json'))}", hint="Use --format md or json.")
@@ -253,6 +258,8 @@ def report(
     )
     if out:
         write(out, text)
+    elif sys.stdout.isatty() and not data:
+        Screen.to_stdout().markdown(text)
     else:
         typer.echo(text, nl=data)
 
@@ -344,7 +351,8 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
             {
                 "session": name,
                 "tracks": sorted({part.question.track for part in transcript.parts}),
-                "level": transcript.started.level,
+                "level": found.target_level if found else transcript.started.level,
+                "grades": len(store.grade_files(name)),
                 "outcome": transcript.outcome,
                 "signal": found.signal if found else None,
                 "score": found.score if found else None,
@@ -441,9 +449,12 @@ def bank_list(
     for path in bank.overridden:
         typer.echo(f"replaced by a later folder: {path}", err=True)
     wide = max((len(question.id) for question in found), default=0)
-    for question in found:
-        shape = f"{question.track:<16} {question.id:<{wide}}  {question.kind:<10} {question.minutes:>2} min"
-        typer.echo(f"{shape}  {', '.join(question.levels)}")
+    for name in dict.fromkeys(question.track for question in found):
+        typer.echo(name)
+        for question in (question for question in found if question.track == name):
+            shape = f"  {question.id:<{wide}}  {question.kind:<11} {question.minutes:>2} min"
+            ends = dict.fromkeys((question.levels[0], question.levels[-1]))
+            typer.echo(f"{shape}  {' to '.join(ends)}")
 
 
 @bank_app.command("show")
@@ -895,6 +906,9 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
         )
     if not as_json:
         verdicts = sum(len(answer.verdicts) for answer in found.answers)
+        if not verdicts:
+            typer.echo("Nothing was graded in it, so there is nothing to verify.")
+            return
         typer.echo(f"Verified: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}.")
 
 

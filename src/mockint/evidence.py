@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -315,8 +316,9 @@ def _denies(text: str) -> bool:
 
 
 def _share(phrase: frozenset[str], here: frozenset[str], worth: dict[str, float]) -> float:
-    total = sum(worth[stem] for stem in phrase)
-    return sum(worth[stem] for stem in phrase & here) / total if total else 0.0
+    # fsum: a sum over a set must not depend on the set's order, which changes from run to run.
+    total = math.fsum(worth[stem] for stem in phrase)
+    return math.fsum(worth[stem] for stem in phrase & here) / total if total else 0.0
 
 
 @cache

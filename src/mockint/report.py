@@ -15,7 +15,7 @@ from mockint.grade import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
 from mockint.transcript import Part, Transcript
 
-PRACTISE = 3
+PRACTISE, PER_QUESTION = 3, 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
@@ -98,7 +98,7 @@ def sections(transcript: Transcript, grade: Grade) -> tuple[Section, ...]:
             Line(
                 criterion := part.rubric.by_id[verdict.criterion],
                 verdict,
-                expected=reaches(level, criterion.expected_from),
+                expected=criterion in part.rubric.expected(level),
                 unprompted=criterion.unprompted_from is not None and reaches(level, criterion.unprompted_from),
             )
             for verdict in answer.verdicts
@@ -108,15 +108,17 @@ def sections(transcript: Transcript, grade: Grade) -> tuple[Section, ...]:
 
 
 def practise_next(found: Sequence[Section], *, most: int = PRACTISE) -> list[Advice]:
-    """Returns what would bring most points, one a question first, then the rest."""
+    """Returns what would bring most points, at most two of one question where there are others."""
     advice = [Advice(section, line, line.lost) for section in found for line in section.lines if line.lost > 0]
     for section in found:
         if section.answer.state == "not_answered":
             advice.append(Advice(section, None, sum(c.weight for c in section.part.rubric.criteria)))
     advice.sort(key=lambda one: -one.lost)
-    first = list({one.section.number: one for one in reversed(advice)}.values())
-    first.sort(key=lambda one: -one.lost)
-    return (first + [one for one in advice if one not in first])[:most]
+    held: list[Advice] = []
+    for one in advice:
+        if sum(other.section is one.section for other in held) < PER_QUESTION:
+            held.append(one)
+    return (held + [one for one in advice if one not in held])[:most]
 
 
 def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> str:
@@ -136,6 +138,11 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         unscored=[line for section in found for line in section.lines if line.verdict.state == "unscored"],
         counts={kind: sum(line.prompted == kind for line in evidenced) for kind in ("unprompted", "probe", "hint")},
         bands=_bands(transcript.started.scale),
+        failed=[
+            s
+            for s in found
+            if s.answer.score is not None and s.answer.score < transcript.started.scale.bands[1].from_score
+        ],
         gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
         tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
     )
@@ -225,6 +232,8 @@ def comparison(before: Grade, after: Grade, *, names: tuple[str, str]) -> str:
     changed = "" if before.signal == after.signal else "  (changed)"
     out += ["", f"signal  {before.signal} → {after.signal}{changed}"]
     out += [f"score   {shown(before.score)} → {shown(after.score)}", ""]
+    if before.target_level != after.target_level:
+        out += ["  another target level expects other criteria: what counts has changed, whatever moved", ""]
     for move in moves(before, after):
         by = "" if move.by is None else f"  {move.by:+.2f}"
         out.append(f"  {move.question} · {move.criterion}: {_rating(move.before)} → {_rating(move.after)}{by}")

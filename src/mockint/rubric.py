@@ -96,6 +96,12 @@ class Rubric(Frozen):
     def by_id(self) -> dict[str, Criterion]:
         return {criterion.id: criterion for criterion in self.criteria}
 
+    def expected(self, level: TargetLevel) -> tuple[Criterion, ...]:
+        """Returns what is expected of a candidate for this level; of one below all of it, what the question's lowest level expects."""
+        lowest = min(self.criteria, key=lambda criterion: SENIORITY.index(criterion.expected_from)).expected_from
+        held = level if reaches(level, lowest) else lowest
+        return tuple(criterion for criterion in self.criteria if reaches(held, criterion.expected_from))
+
     def stated_score(self, levels: Mapping[str, str], flags: Iterable[str] = ()) -> float:
         """Returns the score, from 0 to 1, of levels given by a person, with every criterion expected.
 

@@ -104,6 +104,10 @@ class Screen:
         self._console.print()
         self._console.print(Padding(Text(safe(text), style="dim"), (0, 0, 0, 2), expand=False), width=self._width)
 
+    def hide(self) -> None:
+        if self._console.is_terminal and not prefers_plain():
+            self._console.clear()
+
     def markdown(self, text: str) -> None:
         self._console.print(Markdown(safe(text)), width=self._width)
 
@@ -219,7 +223,9 @@ class Typist:
                     if elapsed() + began - self._interrupted < AGAIN_WITHIN:
                         raise Left from None
                     self._interrupted = elapsed() + began
-                    self._screen.note("Press Ctrl-C again within two seconds to leave; everything is saved.")
+                    self._screen.note(
+                        "Press it again within two seconds to leave; everything is saved, and the clock runs on."
+                    )
                     continue
                 if text.strip() == "/edit":
                     opening = opened
@@ -258,8 +264,8 @@ def footer(
     place = f" Question {listening.number}/{listening.of}: "
     keys = "Enter sends, Alt-Enter new line" if send == "enter" else "Alt-Enter sends, Enter new line"
     rest, room = "", width - len(place) - len(words)
-    for more in (f" · session {clock_time(session)}", " · /help", f" · {keys}"):
-        if len(rest) + len(more) <= room:
+    for more in (f" · session {clock_time(session)}", " · /help", f" · {keys}", f" · {keys.split(',')[0]}"):
+        if len(rest) + len(more) <= room and keys not in rest:
             rest += more
     return [("", place), (style, words), ("", rest)]
 

@@ -147,7 +147,7 @@ def step(before: Transcript, event: Event) -> Transcript:
         case ProbeAsked():
             return _said(now, event, "probe")
         case HintGiven():
-            return _said(now, event, "hint")
+            return _said(replace(now, draft=""), event, "hint")
         case ClarificationGiven():
             asked = Turn(event.turn - 1, "candidate", "asked", event.asked, event.t)
             return _said(now, event, "clarification", before=(asked,))

@@ -42,12 +42,13 @@ def score(rubric: Rubric, verdicts: Sequence[Verdict], flags: Sequence[Raised], 
     A criterion that the level does not expect adds what it earns and costs nothing when it is missed. None when no criterion
     that the level expects could be scored.
     """
+    expected = rubric.expected(level)
     earned, possible = 0.0, 0
     for verdict in verdicts:
         if verdict.state == "scored":
             criterion = rubric.by_id[verdict.criterion]
             earned += criterion.weight * verdict.points
-            possible += criterion.weight if reaches(level, criterion.expected_from) else 0
+            possible += criterion.weight if criterion in expected else 0
     if not possible:
         return None
     cost = sum(flag.cost for flag in rubric.red_flags for raised in flags if raised.id == flag.id)

@@ -11,19 +11,20 @@ from mockint.content import Frozen
 from mockint.interview.leaks import Held
 from mockint.interview.moves import Mark, Probe, Reading
 from mockint.llm import Message, OnText, Recorder
+from mockint.match import Heard, match, weights
 from mockint.prompts import Prompt
 from mockint.transcript import Part
 
 PROMPTS = ("read", "probe", "clarify")
 """The prompt files that an interviewer with a model uses."""
 
-SHOWN, TOUCHED, WRONG, KNOWN = 0.5, 0.25, 0.6, 0.35
-"""How far words must cover a cue before the offline interviewer takes a thing as shown, as touched on, as wrong, and a
-fact as what was asked about."""
+WRONG, KNOWN = 0.6, 0.35
+"""How far words must cover a cue before the offline interviewer takes a claim for wrong, and a fact for what was asked about."""
 
 _GAVE_UP = re.compile(
     r"\b(i (really )?(do not|don't|dont) know|no idea|nothing to add|can't answer|cannot answer|pass on this|never heard)\b"
 )
+DEEPER = ("You touched on this; go a little further.", "Let me stay close to what you said.")
 OPEN = "That is open. Make an assumption, say it aloud, and go on from there."
 _SHORT = 25
 """Words up to which an answer that says "I don't know" is only that."""
@@ -55,12 +56,13 @@ class OfflineInterviewer:
 
     async def read(self, part: Part) -> Reading:
         heard = [passage for turn in part.answers for passage in evidence.passages(turn.number, turn.text)]
-        groups = [criterion.cues for criterion in part.rubric.criteria]
+        said = Heard(heard, ask=part.question.ask)
         marks: dict[str, Mark] = {}
         for criterion in part.rubric.criteria:
-            others = [cues for cues in groups if cues is not criterion.cues]
-            found = evidence.search(evidence.cues(criterion.cues, others=others, given=part.question.ask), heard)
-            marks[criterion.id] = "shown" if found.score >= SHOWN else "partial" if found.score >= TOUCHED else "absent"
+            others = [other for other in part.rubric.criteria if other is not criterion]
+            levels = len(criterion.levels)
+            reached = weights().reached(match(criterion, others, said).score, levels)
+            marks[criterion.id] = "shown" if reached == levels - 1 else "partial" if reached else "absent"
         wrong = [flag.id for flag in part.rubric.red_flags if evidence.claim(flag.cues, heard, least=WRONG)]
         return Reading(marks, tuple(wrong), gave_up(part.answers[-1].text))
 
@@ -74,7 +76,8 @@ class OfflineInterviewer:
                 quoted = f" You said: “{' '.join(claim.text.split())}”" if claim else ""
                 text = f"Let me push back on one point.{quoted} Are you sure of that? Talk me through why it holds."
             case "deepen":
-                text = f"Stay with that for a moment. {part.rubric.by_id[probe.about].probe}"
+                opening = DEEPER[len(part.probes) % len(DEEPER)]
+                text = f"{opening} {part.rubric.by_id[probe.about].probe}"
             case "missing":
                 text = part.rubric.by_id[probe.about].probe
         return Spoken(text)

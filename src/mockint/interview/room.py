@@ -19,6 +19,7 @@ from mockint.events import (
     Event,
     HintGiven,
     ModelCalled,
+    Outcome,
     Paused,
     ProbeAsked,
     QuestionAsked,
@@ -35,15 +36,24 @@ from mockint.transcript import Part, Transcript, TurnKind, fold, step
 
 HELP = (
     "Answer in your own words, as you would aloud.\n"
-    "/hint    a hint, from vague to plain; what you say after it earns less\n"
-    "/repeat  the question again\n"
+    "/hint    a hint, from vague to plain; what you say after it earns {hinted:.0%} of its points\n"
+    "/repeat  the question again, and what was asked since\n"
     "/time    what is left\n"
     "/skip    on to the next question\n"
     "/pause   stop the clock and hide the question\n"
     "/edit    write the answer in your editor\n"
     "/quit    end the interview and grade what there is\n"
-    "? …      ask the interviewer something, such as: ? how many users are there"
+    "? …      ask the interviewer something, such as: ? how many users are there\n"
+    "Enter sends and Alt-Enter begins a new line (terminal.send in mockint.toml turns that round).\n"
+    "Ctrl-C twice leaves; mockint resume goes on, with what you typed."
 )
+
+
+CLOSING: dict[Outcome, str] = {
+    "completed": "That was the last question. Thank you; the interview ends here.",
+    "expired": "Time is up, so we stop here. Thank you.",
+    "quit": "The interview ends here.",
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,9 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Shows something that is no part of the conversation."""
 
+    def hide(self) -> None:
+        """Takes what was shown out of sight."""
+
 
 class Room:
     def __init__(self, log: Log, *, clock: Clock, candidate: Candidate, screen: Screen) -> None:
@@ -130,18 +143,28 @@ class Room:
                 case Ask(part):
                     self._ask(part)
                 case Finish(outcome):
-                    self._write(SessionFinished, outcome=outcome)
+                    self._finish(outcome)
                 case _:
                     assert_never(move)
         return self.now
+
+    def _finish(self, outcome: Outcome) -> None:
+        self._write(SessionFinished, outcome=outcome)
+        self._screen.note(CLOSING[outcome])
 
     def _recall(self) -> None:
         """Shows, after a break, what was last said."""
         part = self.now.part
         if part and self.now.awaits_answer and not self.now.paused:
-            self._screen.turn("question", part.question.ask, heading=self._heading(part))
-            if part.turns[-1].kind != "question":
-                self._screen.turn(part.turns[-1].kind, part.turns[-1].text)
+            self._repeat(part)
+
+    def _repeat(self, part: Part) -> None:
+        """Shows the question, and all that was said since the last answer."""
+        self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+        answered = max((turn.number for turn in part.turns if turn.kind == "answer"), default=0)
+        for turn in part.turns:
+            if turn.number > answered and turn.speaker == "interviewer" and turn.kind != "question":
+                self._screen.turn(turn.kind, turn.text)
 
     def _ask(self, part: Part) -> None:
         text = part.question.ask.strip()
@@ -164,7 +187,7 @@ class Room:
             case Ask(part):
                 self._ask(part)
             case Finish(outcome):
-                self._write(SessionFinished, outcome=outcome)
+                self._finish(outcome)
 
     async def _listen(self, part: Part, interviewer: Interviewer) -> None:
         began = self.now.t
@@ -172,18 +195,23 @@ class Room:
         heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
         if paused:
             self._write(Resumed)
+            if heard.text and heard.text.strip():
+                self._write(DraftSaved, question=part.question.id, text=heard.text)
             return self._recall()
         t = max(self.now.t, round(began + heard.seconds, 2))
         text = None if heard.text is None else heard.text.strip()
         match text:
             case None | "/quit":
                 self._write(SessionFinished, t=t, outcome="quit")
+                self._screen.note(CLOSING["quit"])
             case "" | "/help" | "/time" | "/repeat":
                 self._aside(part, t)
                 self._help_out(text, part)
             case "/pause":
+                self._aside(part, t)
                 self._write(Paused, t=t)
-                self._screen.note("Paused: the clock stands still. Press the key that sends to go on.")
+                self._screen.hide()
+                self._screen.note("Paused: the clock stands still.")
             case "/skip":
                 self._write(Skipped, t=t, question=part.question.id)
             case "/hint":
@@ -204,11 +232,11 @@ class Room:
     def _help_out(self, command: str, part: Part) -> None:
         match command:
             case "/help":
-                self._screen.note(HELP)
+                self._screen.note(HELP.format(hinted=self.now.started.scale.hinted))
             case "/time":
                 self._screen.note(self._times(part))
             case "/repeat":
-                self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+                self._repeat(part)
             case _:
                 self._screen.note("Nothing was said. Answer, ask with ?, or see /help.")
 
@@ -230,7 +258,8 @@ class Room:
 
     def _draft(self, part: Part, began: float) -> SaveDraft:
         def save(text: str, seconds: float) -> None:
-            if text != self.now.draft:
+            command = text.startswith("/") and text[1:].strip().isalpha()
+            if text != self.now.draft and not command and not self.now.paused:
                 t = max(self.now.t, round(began + seconds, 2))
                 self._write(DraftSaved, t=t, question=part.question.id, text=text)
 
@@ -252,7 +281,7 @@ class Room:
             of=len(self.now.parts),
             question_seconds_left=part.budget_seconds - (self.now.t - (part.began or 0.0)),
             session_seconds_left=self.now.budget_seconds - self.now.t,
-            draft=self.now.draft,
+            draft="" if self.now.paused else self.now.draft,
             paused=self.now.paused,
         )
 

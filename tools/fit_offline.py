@@ -1,0 +1,153 @@
+"""Fits the offline grader's weights on the bank's rated sample answers and writes them to src/mockint/match.json.
+
+    .venv/bin/python tools/fit_offline.py            # fit, say what it reaches on unseen questions, and write
+    .venv/bin/python tools/fit_offline.py --dry-run  # the same, and write nothing
+
+Every figure is of ten folds by question: no answer to a question helped to fit what rates it. Beside it stand two baselines in the same
+folds: TF-IDF cosine of answer and model answer, and the answer's length alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import cohen_kappa_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mockint import evidence, match
+from mockint.bank import Bank, load_bank
+from mockint.content import roots
+from mockint.match import Heard, Weights
+
+OUT = Path(match.__file__).with_name("match.json")
+STRENGTH = 10.0
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Data:
+    features: Vector
+    baselines: dict[str, Vector]
+    points: Vector
+    questions: list[str]
+    answers: list[str]
+
+
+def rarity(bank: Bank) -> tuple[dict[str, float], float]:
+    """Returns how seldom a stem is in the model answers and the questions; no sample answer is read."""
+    texts = [text for q in bank.questions.values() for text in (q.ask, bank.rubric(q).answer)]
+    counts = Counter(stem for text in texts for stem in set(evidence.stems(text)))
+    return {s: round(math.log(1 + len(texts) / (1 + n)), 3) for s, n in sorted(counts.items())}, round(
+        math.log(1 + len(texts)), 3
+    )
+
+
+def gather(bank: Bank) -> Data:
+    rows, points, questions, answers, lengths, cosines = [], [], [], [], [], []
+    everything = [bank.rubric(q).answer for q in bank.questions.values()]
+    vectors = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit(everything)
+    for question in bank.questions.values():
+        rubric = bank.rubric(question)
+        for sample in bank.samples(question):
+            heard = Heard(evidence.own(evidence.passages(1, sample.text), [question.ask]), ask=question.ask)
+            pair = vectors.transform([sample.text, rubric.answer])
+            for criterion in rubric.criteria:
+                others = [other for other in rubric.criteria if other is not criterion]
+                rows.append(match.features(criterion, others, heard)[0])
+                points.append(criterion.points(sample.levels[criterion.id]))
+                questions.append(question.id)
+                answers.append(f"{question.id}/{sample.name}")
+                lengths.append(math.log(len(sample.text.split())))
+                cosines.append(float((pair[0] @ pair[1].T).toarray()[0, 0]))
+    baselines = {"TF-IDF cosine": np.array(cosines)[:, None], "length alone": np.array(lengths)[:, None]}
+    return Data(np.array(rows), baselines, np.array(points), questions, answers)
+
+
+def folds(values: Vector, data: Data, make: type | None = None) -> Vector:
+    """Returns predictions for each row by a model that was fitted on other questions."""
+    predicted = np.zeros(len(data.points))
+    for train, test in GroupKFold(10).split(values, data.points, data.questions):
+        model = make() if make else make_pipeline(StandardScaler(), Ridge(STRENGTH))
+        predicted[test] = model.fit(values[train], data.points[train]).predict(values[test])
+    return predicted
+
+
+def steps(predicted: Vector, points: Vector) -> tuple[float, float]:
+    """Returns the two thresholds of three levels that agree best."""
+    stated = np.round(points * 2).astype(int)
+    grid = [(a, b) for a in np.arange(0.2, 0.6, 0.02) for b in np.arange(a + 0.06, 0.9, 0.02)]
+    return max(grid, key=lambda pair: cohen_kappa_score(stated, rated(predicted, *pair), weights="quadratic"))
+
+
+def rated(predicted: Vector, low: float, high: float) -> NDArray[np.int_]:
+    return (predicted >= low).astype(int) + (predicted >= high)
+
+
+def tell(name: str, predicted: Vector, data: Data) -> tuple[float, float]:
+    """Prints agreement with the stated levels; thresholds are of the same folds."""
+    stated = np.round(data.points * 2).astype(int)
+    chosen = np.zeros_like(stated)
+    for train, test in GroupKFold(10).split(predicted, data.points, data.questions):
+        chosen[test] = rated(predicted[test], *steps(predicted[train], data.points[train]))
+    names = sorted(set(data.answers))
+    where = {name: index for index, name in enumerate(names)}
+    place = np.array([where[answer] for answer in data.answers])
+    count = np.bincount(place)
+    ours, theirs = (np.bincount(place, weights=values) / count for values in (chosen / 2, data.points))
+    kappa = cohen_kappa_score(stated, chosen, weights="quadratic")
+    print(
+        f"{name:<16} kappa {kappa:.3f}  exact {np.mean(chosen == stated):.3f}  score: error "
+        f"{np.mean(abs(ours - theirs)):.3f}, correlation {np.corrcoef(ours, theirs)[0, 1]:.3f}"
+    )
+    return steps(predicted, data.points)
+
+
+def main() -> None:
+    bank = load_bank(roots())
+    rare, unseen = rarity(bank)
+    size = len(match.FEATURES)
+    blank = Weights(
+        mean=(0,) * size, scale=(1,) * size, weights=(0,) * size, bias=0, steps={}, rarity=rare, unseen=unseen
+    )
+    match.weights = lambda: blank  # type: ignore[assignment]  # the features need the rarities, not the weights
+    data = gather(bank)
+    print(
+        f"{len(data.points)} ratings of {len(set(data.answers))} answers to {len(set(data.questions))} questions, ten folds by question"
+    )
+    for name, values in data.baselines.items():
+        tell(name, folds(values, data, LinearRegression), data)
+    low, high = tell("offline grader", folds(data.features, data), data)
+    model = make_pipeline(StandardScaler(), Ridge(STRENGTH)).fit(data.features, data.points)
+    scaler, ridge = model[0], model[1]
+    fitted = Weights(
+        mean=tuple(np.round(scaler.mean_, 5)),
+        scale=tuple(np.round(scaler.scale_, 5)),
+        weights=tuple(np.round(ridge.coef_, 5)),
+        bias=round(float(ridge.intercept_), 5),
+        # Criteria with two or four levels are few; their steps lie between and around those of three.
+        steps={
+            2: (round((low + high) / 2, 3),),
+            3: (round(low, 3), round(high, 3)),
+            4: (round(low * 0.85, 3), round((low + high) / 2, 3), round(high, 3)),
+        },
+        rarity=rare,
+        unseen=unseen,
+    )
+    if "--dry-run" not in sys.argv:
+        OUT.write_text(json.dumps(fitted.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"wrote {OUT.name}")
+
+
+if __name__ == "__main__":
+    main()
