@@ -88,7 +88,8 @@ def chat_server() -> Iterator[ChatServer]:
             served.headers.append(dict(self.headers))
             reply = served.replies(request)
             if isinstance(reply, tuple):
-                body = json.dumps({"error": {"message": f"status {reply[0]}", "type": "x", "code": None}}).encode()
+                error = json.dumps({"error": {"message": f"status {reply[0]}", "type": "x", "code": None}})
+                body = reply[1].get("x-body", error).encode()
                 return self._send(reply[0], body, {"content-type": "application/json", **reply[1]})
             usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
             head = {"id": "c1", "created": 1, "model": request["model"]}

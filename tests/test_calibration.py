@@ -140,6 +140,24 @@ def test_level_that_the_rubric_lacks_is_told() -> None:
         asyncio.run(try_out(gold, load_bank(roots()), maker=offline, clock=StandingClock()))
 
 
+def test_misspelt_criterion_is_told_before_anything_is_graded() -> None:
+    gold = [Gold(id="a", question="hybrid-search", answer="x y z", levels={"lexical-strenght": "met"})]
+    with pytest.raises(ContentError, match="did you mean 'lexical-strength'"):
+        asyncio.run(try_out(gold, load_bank(roots()), maker=offline, clock=StandingClock()))
+
+
+def test_answer_that_was_rated_in_part_has_no_score_to_compare() -> None:
+    gold = [Gold(id="a", question="hybrid-search", answer="Rare words.", levels={"lexical-strength": "partial"})]
+    made = asyncio.run(try_out(gold, load_bank(roots()), maker=offline, clock=StandingClock()))
+    assert (len(made.ratings), made.scores) == (1, ())
+
+
+def test_quoted_answer_of_several_lines_in_a_csv_with_a_mark_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "g.csv"
+    path.write_text('\ufeffid,question,answer,score\na,hybrid-search,"One line.\nAnother.",0.5\n', encoding="utf-8")
+    assert read_gold(path)[0].answer == "One line.\nAnother."
+
+
 def test_result_speaks_for_a_grade_until_its_rubric_changes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("hybrid-search:\n  answer: BM25 matches the literal term and rare words.\n")
     start = ("start", "--question", "hybrid-search", "--answers", tmp_path / "c.yaml")

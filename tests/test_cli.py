@@ -65,7 +65,7 @@ def test_unanswered_session_ends_in_good_order_with_insufficient_evidence(run: R
         pytest.param(["start", "--track", "ragg"], 2, "did you mean 'rag'", id="track"),
         pytest.param(["start", "--question", "hybrid-serch"], 2, "did you mean 'hybrid-search'", id="question"),
         pytest.param(["start", "--minutes", "1"], 2, "fits 1 minutes", id="too short"),
-        pytest.param(["start", "--level", "chief"], 3, "'chief' is not one of them", id="level"),
+        pytest.param(["start", "--level", "chief"], 2, "'chief' is not one of them", id="level"),
         pytest.param(["start", "--nonsense"], 2, "No such option", id="flag"),
         pytest.param(["report", "2020"], 4, "no session", id="session"),
         pytest.param(["resume"], 4, "unfinished", id="nothing to resume"),
@@ -163,3 +163,41 @@ def test_history_lists_the_sound_sessions_and_names_the_damaged_one(run: Run, tm
     done = run("history")
     assert (done.code, name in done.out) == (0, True)
     assert "20200101-0000-rag-aaaa" in done.err
+
+
+def test_report_of_the_last_is_of_the_last_that_was_graded(run: Run) -> None:
+    name = run(*ONE).out.strip()
+    run("start", "--question", "reranking", "--no-grade", stdin="")
+    assert name in run("report").out
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        pytest.param(["bank", "list", "--track", "ragg"], 2, id="track of a list"),
+        pytest.param(["calibrate", "--track", "ragg"], 2, id="track of a calibration"),
+        pytest.param(["grade", "empty.jsonl"], 2, id="nothing to grade"),
+        pytest.param(["start", "--home", "/dev/null"], 4, id="a home that is no folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run: Run, tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    done = run(*words)
+    assert (done.code, done.out) == (code, "")
+    assert done.err
+
+
+def test_one_damaged_session_does_not_lose_the_others_grades(run: Run, tmp_path: Path) -> None:
+    name = run(*ONE).out.strip()
+    damaged = tmp_path / "home" / "sessions" / "20200101-0000-rag-aaaa" / "events.jsonl"
+    damaged.parent.mkdir()
+    damaged.write_text("garbage\n")
+    done = run("grade", tmp_path / "home", "--json")
+    assert done.code == 0
+    assert {line["id"]: "error" in line for line in done.json} == {name: False, "20200101-0000-rag-aaaa": True}
+
+
+def test_control_characters_of_a_file_reach_no_terminal(run: Run, tmp_path: Path) -> None:
+    line = {"id": "\u001b[31mred\u0007", "question": "hybrid-search", "answer": "BM25 matches the literal term."}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    assert "\x1b" not in run("grade", "a.jsonl").out

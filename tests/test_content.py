@@ -63,6 +63,9 @@ def test_quick_load_refuses_with_the_same_list(tmp_path: Path) -> None:
         pytest.param(b"id: [1", "not YAML", id="an open bracket"),
         pytest.param(b"\xff\xfe\x00", "not YAML", id="no text"),
         pytest.param(b"", "Question", id="empty"),
+        pytest.param(b"? [a]\n: b\n", "not YAML", id="a list as a key"),
+        pytest.param(b"a: !foo b\n", "not YAML", id="an odd tag"),
+        pytest.param(b"&a [*a]\n", "not YAML", id="a node inside itself"),
     ],
 )
 def test_file_that_is_no_yaml_is_one_problem_with_its_line(data: bytes, told: str, tmp_path: Path) -> None:

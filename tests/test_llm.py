@@ -374,3 +374,25 @@ def test_price_comes_from_the_map_and_counts_cached_tokens_apart() -> None:
     assert cheaper is not None
     assert 0 < cheaper < full
     assert priced(usage, "openai/no-such-model").usd is None
+
+
+def test_limit_holds_for_calls_at_the_same_time() -> None:
+    adapter, spending = Costs(0.3), Spending(limit=0.5)
+    recorder = Recorder(Model(adapter, SystemClock()), role="grader", keep=lambda _: None, spending=spending)
+
+    async def four() -> list[Any]:
+        asked = (recorder.reply(HELLO, purpose="p", prompt="x") for _ in range(4))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    done = asyncio.run(four())
+    assert sum(isinstance(one, ModelRefused) for one in done) == 3
+    assert spending.spent == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("body", ['{"choices":[{"index":0}]}', '{"choices": "x"}', "not json", "[]"])
+def test_server_that_speaks_the_protocol_badly_is_an_error_with_a_name(
+    body: str, chat_server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_server, "replies", lambda request: (200, {"x-body": body}))
+    with pytest.raises((ModelRefused, ModelUnavailable)):
+        ask(over_http(chat_server, "openai", tmp_path, tries=1))

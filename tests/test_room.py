@@ -161,9 +161,15 @@ def test_pause_hides_the_question_and_leaves_no_draft(path: Path) -> None:
     assert [heard.draft for heard in candidate.heard] == ["", "", ""]
 
 
-def test_what_is_typed_during_a_pause_is_kept_as_a_draft(path: Path) -> None:
-    _, _, candidate = interview(path, "/pause", "One more thing", "/quit")
-    assert [heard.draft for heard in candidate.heard] == ["", "", "One more thing"]
+def test_what_is_said_during_a_pause_ends_it_and_counts(path: Path) -> None:
+    now, _, _ = interview(path, "/pause", "Because of boiling.", "/quit")
+    assert [turn.text for turn in now.parts[0].answers] == ["Because of boiling."]
+    assert now.t == 20  # the pause itself was free
+
+
+def test_byte_that_is_no_text_loses_no_answer(path: Path) -> None:
+    now, _, _ = interview(path, "caf\udce9 is my answer", "/quit")
+    assert [turn.text for turn in now.parts[0].answers] == ["caf? is my answer"]
 
 
 def test_repeat_shows_what_was_asked_since_the_last_answer(path: Path) -> None:

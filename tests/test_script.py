@@ -43,3 +43,11 @@ def test_broken_script_is_told_with_its_lines(tmp_path: Path) -> None:
         load_script(path)
     assert "did you mean 'answer'?" in caught.value.what
     assert f"{path}:3" in caught.value.what
+
+
+@pytest.mark.parametrize("line", ["/help", "? how many users"])
+def test_script_that_holds_a_command_is_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"hybrid-search:\n  answer: '{line}'\n")
+    with pytest.raises(ContentError, match="is a command"):
+        load_script(path)

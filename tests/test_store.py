@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from mockint.errors import SessionError
-from mockint.store import Home, Log, read_log, write
+from mockint.grade import AnswerGrade, Grade, Stamp
+from mockint.store import Home, Log, read_grade, read_log, write
 from tests.builders import AT, session
 
 
@@ -84,7 +88,11 @@ def test_names_of_sessions(tmp_path: Path) -> None:
 
 
 def test_new_id_sorts_by_time(tmp_path: Path) -> None:
-    assert Home(tmp_path).new_id(AT, "rag").startswith("20261124-1812-rag-")
+    first, second = (
+        Home(tmp_path).new_id(AT + timedelta(seconds=n), about) for n, about in ((0, "rag"), (1, "agents"))
+    )
+    assert first.startswith("20261124-181200-rag-")
+    assert first < second
 
 
 def test_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
@@ -109,3 +117,61 @@ def test_damaged_session_stands_in_nobodys_way(path: Path, tmp_path: Path) -> No
     damaged.parent.mkdir()
     damaged.write_text("garbage\n")
     assert Home(tmp_path).unfinished() == "s1"
+
+
+def test_failed_write_is_taken_back_and_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, write_all = path.read_bytes(), os.write
+    event = session(("question", "How?"), ("answer", "So.", 4), ("answer", "Then so.", 9))[-1]
+    full = iter([20])
+
+    def fails(descriptor: int, data: bytes) -> int:
+        if size := next(full, None):
+            return write_all(descriptor, data[:size])
+        raise OSError(28, "No space left on device")
+
+    with Log(path) as log:
+        monkeypatch.setattr(os, "write", fails)
+        with pytest.raises(SessionError, match="No space left"):
+            log.append(event)
+        monkeypatch.undo()
+        assert path.read_bytes() == whole
+        log.append(event)
+    assert len(read_log(path).events) == 4
+
+
+def test_event_about_a_question_of_another_session_is_damage(path: Path) -> None:
+    path.write_text(path.read_text().replace('"question":"kettle","turn":1', '"question":"spoon","turn":1'))
+    with pytest.raises(SessionError, match=":2: damaged: it speaks of 'spoon'"):
+        read_log(path)
+
+
+def test_grades_written_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
+    store = Home(tmp_path)
+    (tmp_path / "sessions" / "s1").mkdir(parents=True)
+    grade = verdicts()
+    with ThreadPoolExecutor(8) as pool:
+        written = list(pool.map(lambda _: store.add_grade("s1", grade), range(24)))
+    assert len(set(written)) == 24
+    assert all(read_grade(path) == grade for path in written)
+    assert not list((tmp_path / "sessions" / "s1" / "grades").glob(".*"))
+
+
+def test_stray_file_beside_the_grades_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "sessions" / "s1" / "grades"
+    folder.mkdir(parents=True)
+    (folder / "0001.bak.json").write_text("x")
+    assert Home(tmp_path).grade_files("s1") == []
+
+
+def verdicts() -> Grade:
+    stamp = Stamp(transcript="a", rubric="b", prompt="c", grader="judge", model="lab/x", app="0", at=AT)
+    answer = AnswerGrade(question="kettle", state="not_asked")
+    return Grade(
+        id="s",
+        stamp=stamp,
+        target_level="mid",
+        signal="insufficient evidence",
+        score=None,
+        coverage=0,
+        answers=(answer,),
+    )

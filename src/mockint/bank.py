@@ -179,12 +179,12 @@ def load_bank(folders: Sequence[Path], *, cache: Path | None = None) -> Bank:
 
 def question_files(folders: Sequence[Path]) -> list[Path]:
     """Returns every question's file, folder by folder."""
-    return [path for root in folders for track in TRACKS for path in sorted((root / "bank" / track).glob("*.yaml"))]
+    return [path for root in folders for track in TRACKS for path in sorted((root / "bank" / track).glob("[!.]*.yaml"))]
 
 
 def loop_files(folders: Sequence[Path]) -> dict[str, Path]:
     """Returns the file of each loop, by name; a later folder's wins."""
-    return {path.stem: path for root in folders for path in sorted((root / "bank" / "loops").glob("*.yaml"))}
+    return {path.stem: path for root in folders for path in sorted((root / "bank" / "loops").glob("[!.]*.yaml"))}
 
 
 def load_loop(folders: Sequence[Path], name: str) -> Loop:

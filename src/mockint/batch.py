@@ -41,8 +41,13 @@ class Answer(Frozen):
 
 def read_lines(path: Path) -> list[str]:
     """Raises UsageError when the file cannot be read."""
+    return read_text(path).split("\n")  # not splitlines: a line separator inside a JSON string ends no line
+
+
+def read_text(path: Path) -> str:
+    """Raises UsageError when the file cannot be read."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{path} cannot be read: {exc}", hint="Give a JSON-lines file, in UTF-8.") from exc
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,9 +20,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from mockint import __version__
 from mockint.bank import Bank, Question
-from mockint.batch import Said, part_of, read_lines
+from mockint.batch import Said, part_of, read_lines, read_text
 from mockint.clock import Clock
-from mockint.content import Frozen, digest
+from mockint.content import Frozen, digest, near
 from mockint.errors import ContentError, UsageError
 from mockint.grade import Grade, Scored
 from mockint.grading import Grader
@@ -171,7 +172,8 @@ def read_gold(path: Path) -> list[Gold]:
     """
     rows: list[tuple[int, Any]] = []
     if path.suffix == ".csv":
-        for number, row in enumerate(csv.DictReader(read_lines(path)), 2):
+        csv.field_size_limit(10_000_000)
+        for number, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), 2):
             levels = {key[6:]: value for key, value in row.items() if key and key.startswith("level:") and value}
             kept = {key: value for key, value in row.items() if key and not key.startswith("level:") and value}
             rows.append((number, json.dumps(kept | ({"levels": levels} if levels else {}))))
@@ -205,6 +207,7 @@ async def try_out(
     Args:
         done: called after each answer.
     """
+    _refuse_unknown(gold, bank)
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def one(answer: Gold) -> Grade | str:
@@ -227,6 +230,8 @@ async def try_out(
             continue
         rubric = bank.rubric(bank.question(answer.question))
         ratings += _ratings(answer, grade, rubric)
+        if answer.score is None and answer.levels.keys() != rubric.by_id.keys():
+            continue  # rated in part: its levels count, and it has no score to compare
         stated = rubric.stated_score(answer.levels, answer.red_flags) if answer.score is None else answer.score
         scores.append(Score(answer.question, answer.id, stated, grade.answers[0].score))
     graded = [grade for grade in grades if isinstance(grade, Grade)]
@@ -235,15 +240,27 @@ async def try_out(
     return Trial(tuple(ratings), tuple(scores), usage, _stamp(gold, graded, bank), failed)
 
 
+def _refuse_unknown(gold: Sequence[Gold], bank: Bank) -> None:
+    """Raises ContentError, before anything is graded, with every criterion and level that the rubrics do not have."""
+    problems = []
+    for answer in gold:
+        if answer.question not in bank.questions:
+            continue  # told with the other answers that cannot be graded
+        criteria = bank.rubric(bank.question(answer.question)).by_id
+        for name, level in answer.levels.items():
+            if name not in criteria:
+                problems.append(f"{answer.id}: {answer.question} has no criterion {name!r}{near(name, criteria)}")
+            elif level not in criteria[name].levels:
+                problems.append(f"{answer.id}: {name!r} has no level {level!r}{near(level, criteria[name].levels)}")
+    if problems:
+        raise ContentError("\n".join(problems), hint="Correct the gold answers.")
+
+
 def _ratings(answer: Gold, grade: Grade, rubric: Rubric) -> Iterable[Rating]:
     for verdict in grade.answers[0].verdicts:
         criterion, stated = rubric.by_id[verdict.criterion], answer.levels.get(verdict.criterion)
         if stated is None:
             continue
-        if stated not in criterion.levels:
-            raise ContentError(
-                f"{answer.id}: {criterion.id!r} has no level {stated!r}.", hint="Correct the gold answer's levels."
-            )
         scored = verdict if isinstance(verdict, Scored) else None
         yield Rating(
             answer.question,

@@ -5,7 +5,9 @@ Commands import what they run when they run it, so that `--help` costs typer alo
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 import typer
 
 from mockint import __version__
-from mockint.errors import GradingError, MockintError, UsageError
+from mockint.errors import GradingError, MockintError, SessionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -64,6 +66,9 @@ SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="An id, its 
 def main() -> NoReturn:
     """Runs the command line: every error of mockint's own becomes two lines and its exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows another one
     try:
         app(standalone_mode=True)
     except MockintError as exc:
@@ -74,6 +79,14 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as exc:
+        _complain(
+            SessionError(
+                f"{exc.filename or 'A file'} cannot be used: {exc.strerror}.",
+                hint="Check the path, its rights and the disk.",
+            )
+        )
+        sys.exit(SessionError.exit_code)
     sys.exit(0)
 
 
@@ -106,9 +119,7 @@ def start(
     """Run one timed interview, grade it and write report.md. Prints the session's id."""
     import random
 
-    from mockint.bank import TRACKS
     from mockint.clock import SystemClock
-    from mockint.content import near
     from mockint.interview.room import Room
     from mockint.llm import Connections
     from mockint.store import Home, Log
@@ -116,9 +127,7 @@ def start(
 
     chosen = {"models": _given(interviewer=interviewer or model, grader=grader or model)}
     settings = _settings(config, home, content, {**chosen, "interview": _given(level=level, minutes=minutes)})
-    for name in track or ():
-        if name not in TRACKS:
-            raise UsageError(f"There is no track {name!r}{near(name, TRACKS)}", hint="See: mockint bank stats")
+    _check_tracks(track)
     clock = SystemClock()
     bank = _bank(settings)
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
@@ -133,6 +142,8 @@ def start(
     candidate = _candidate(answers, settings, clock)
     connections = Connections(settings, clock)
     connect = _connector(settings, connections, started.models.interviewer)
+    if not no_grade:
+        _grader(settings, connections, started.models.grader)  # a bad key shows now, not after the interview
     with Log(store.log(session)) as log:
         room = Room(log, clock=clock, candidate=candidate, screen=screen)
         room.begin(started)
@@ -154,7 +165,6 @@ def resume(
 ) -> None:
     """Go on with an interview where it stopped."""
     from mockint.clock import SystemClock
-    from mockint.errors import SessionError
     from mockint.interview.room import Room
     from mockint.llm import Connections
     from mockint.store import Home, Log
@@ -166,6 +176,8 @@ def resume(
     with Log(store.log(name)) as log:
         if log.torn:
             screen.note(f"The last write of {name} was cut off ({log.torn} bytes); the session goes on before it.")
+        if not log.events:
+            raise SessionError(f"The session {name!r} never began.", hint="Begin one with: mockint start")
         room = Room(log, clock=clock, candidate=_candidate(answers, settings, clock), screen=screen)
         if room.now.outcome is not None:
             raise SessionError(f"The session {name!r} is finished.", hint=f"Read it with: mockint report {name}")
@@ -193,7 +205,7 @@ def grade(
     from mockint.batch import grade_answers, read_lines
     from mockint.clock import SystemClock
     from mockint.llm import Connections
-    from mockint.report import shown
+    from mockint.report import clean, shown
     from mockint.store import Home, write
 
     wanted = {"models": _given(grader=model), "interview": _given(level=level)}
@@ -201,19 +213,27 @@ def grade(
     store = Home(settings.home)
     lines: list[dict[str, Any]] = []
     written: list[Path] = []
+    answers = [given for given in inputs if _holds_answers(given)]
+    sessions = {given: _sessions(store, given) for given in inputs if given not in answers}
     for given in inputs:
-        path = Path(given)
-        if path.suffix == ".jsonl" and path.name != "events.jsonl":
+        path, found = Path(given), sessions.get(given, [])
+        if given in answers:
             connections = Connections(settings, clock)
             maker = _grader(settings, connections, settings.settings.models.grader, votes=votes)
             bank, target = _bank(settings), settings.settings.interview.level
             graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
             lines += _run(connections.closing(graded))
             continue
-        for place, name in _sessions(store, given):
-            made = _grade(place, name, settings, clock, settings.settings.models.grader, level=level, votes=votes)
+        for place, name in found:
+            try:
+                made, path = _grade(
+                    place, name, settings, clock, settings.settings.models.grader, level=level, votes=votes
+                )
+            except SessionError as exc:
+                lines.append({"id": name, "error": {"code": exc.exit_code, "message": exc.what}})
+                continue
             lines.append(made.model_dump(mode="json"))
-            written.append(place.grade_files(name)[-1])
+            written.append(path)
     if out:
         write(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     if as_json:
@@ -221,10 +241,12 @@ def grade(
     else:
         for line in lines:
             told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
-            typer.echo(f"{line['id']}  {told}")
+            typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
         for path in written:
             typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
-    if lines and all("error" in line or line["score"] is None for line in lines):
+    if not lines:
+        raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
+    if all("error" in line or line["score"] is None for line in lines):
         raise GradingError("Nothing could be graded.", hint=_why(lines))
 
 
@@ -247,7 +269,8 @@ def report(
     if kind not in ("md", "json"):
         raise UsageError(f"There is no format {kind!r}{near(kind, ('md', 'json'))}", hint="Use --format md or json.")
     store = Home(_settings(config, home, None, {}).home)
-    name = store.resolve(session)
+    graded = [one for one in store.ids() if store.grade_files(one)] if session == "last" else []
+    name = graded[-1] if graded else store.resolve(session)
     transcript, found = _transcript(store, name), store.grade(name, number)
     data = as_json or kind == "json"
     trust = _trust(store, transcript, found)
@@ -333,7 +356,6 @@ def compare(
 @app.command()
 def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = None) -> None:
     """List the sessions, newest last, with their newest grade."""
-    from mockint.errors import SessionError
     from mockint.report import shown
     from mockint.store import Home
 
@@ -410,6 +432,7 @@ def calibrate(
     from mockint.clock import SystemClock
 
     settings, clock = _settings(config, home, content, {"models": _given(grader=grader)}), SystemClock()
+    _check_tracks(track)
     bank = _bank(settings)
     chosen = [question for question in bank.questions.values() if not track or question.track in track]
     trial = _try_out(read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes)
@@ -441,6 +464,7 @@ def bank_list(
     content: ContentDirs = None,
 ) -> None:
     """List the questions."""
+    _check_tracks(track)
     bank = _bank(_settings(config, home, content, {}))
     found = [q for q in bank.questions.values() if (not track or q.track in track) and (not level or level in q.levels)]
     if as_json:
@@ -654,6 +678,28 @@ def _bank(config: Config) -> Bank:
     return load_bank(config.folders, cache=config.home / "cache" / "questions.json")
 
 
+def _check_tracks(tracks: list[str] | None) -> None:
+    """Raises UsageError for a track that there is not."""
+    from mockint.bank import TRACKS
+    from mockint.content import near
+
+    for name in tracks or ():
+        if name not in TRACKS:
+            raise UsageError(f"There is no track {name!r}{near(name, TRACKS)}", hint="See: mockint bank stats")
+
+
+def _me() -> str:
+    """Returns the command that a person can type to run this program again."""
+    if shutil.which("mockint"):
+        return "mockint"
+    return "python -m mockint" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
+
+
+def _holds_answers(given: str) -> bool:
+    path = Path(given)
+    return path.suffix == ".jsonl" and path.name != "events.jsonl"
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
@@ -754,10 +800,10 @@ def _interview(room: Room, connections: Connections, interviewer: Interviewer, s
     try:
         _run(connections.closing(room.run(interviewer)))
     except (Left, KeyboardInterrupt):
-        typer.echo(f"\nSaved. Go on with: mockint resume {session}", err=True)
+        typer.echo(f"\nSaved. Go on with: {_me()} resume {session}", err=True)
         raise typer.Exit(130) from None
     except MockintError as exc:
-        exc.hint = f"{exc.hint} The session is saved; go on with: mockint resume {session}"
+        exc.hint = f"{exc.hint} The session is saved; go on with: {_me()} resume {session}"
         raise
 
 
@@ -768,12 +814,12 @@ def _finish(store: Home, session: str, config: Config, clock: Clock, *, grade: b
     result: dict[str, Any] = {"id": session, "events": str(store.log(session))}
     if grade:
         transcript = _transcript(store, session)
-        made = _grade(store, session, config, clock, transcript.started.models.grader)
+        made, path = _grade(store, session, config, clock, transcript.started.models.grader)
         result |= {"signal": made.signal, "score": made.score, "coverage": made.coverage}
-        result |= {"grade": str(store.grade_files(session)[-1]), "report": str(store.report(session))}
+        result |= {"grade": str(path), "report": str(store.report(session))}
         typer.echo(f"\nSignal: {made.signal} · score {shown(made.score)} · {made.coverage:.0%} graded", err=True)
         typer.echo(f"Report: {store.report(session)}", err=True)
-        typer.echo(f"Read it here with: mockint report {session}", err=True)
+        typer.echo(f"Read it here with: {_me()} report {session}", err=True)
     typer.echo(json.dumps(result) if as_json else session)
     if grade and made.score is None and any(answer.state == "ungraded" for answer in made.answers):
         raise GradingError(f"Nothing of {session!r} could be graded.", hint=_why([made.model_dump(mode="json")]))
@@ -788,7 +834,8 @@ def _grade(
     *,
     level: str | None = None,
     votes: int = 1,
-) -> Grade:
+) -> tuple[Grade, Path]:
+    """Grades a session, writes the grade and the report, and returns the grade with its file."""
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
     from mockint.llm import Connections
@@ -813,9 +860,9 @@ def _grade(
     made = _run(connections.closing(work))
     if connections.spending.unknown and connections.spending.limit is not None:
         typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
-    store.add_grade(name, made)
+    path = store.add_grade(name, made)
     store.write_report(name, markdown(transcript, made, _trust(store, transcript, made)))
-    return made
+    return made, path
 
 
 def _count_spent(connections: Connections, events: Sequence[Event]) -> None:
@@ -910,6 +957,7 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
             typer.echo("Nothing was graded in it, so there is nothing to verify.")
             return
         typer.echo(f"Verified: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}.")
+        typer.echo("Made again from what is recorded, every verdict and point came out the same.", err=True)
 
 
 def _play(transcript: Transcript, clock: Clock, speed: float, *, as_json: bool) -> None:

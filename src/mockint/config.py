@@ -45,7 +45,7 @@ class Models(Frozen):
 class Provider(Frozen):
     """An OpenAI-compatible server."""
 
-    base_url: str
+    base_url: str = Field(min_length=1)
     api_key_env: str | None = None
     """The name of a variable, never the key itself."""
     adapter: Literal["openai", "litellm"] = "openai"
@@ -137,12 +137,12 @@ def load_config(
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as exc:
-        lines = []
-        for error in exc.errors():
-            key = ".".join(str(part) for part in error["loc"])
-            lines.append(f"{_layer_of(key, origin)}: {key}: {explain(error, Settings)}")
+        keys = [".".join(str(part) for part in error["loc"]) for error in exc.errors()]
+        where = [_layer_of(key, origin) for key in keys]
+        told = zip(where, keys, exc.errors(), strict=True)
+        lines = [f"{layer}: {key}: {explain(error, Settings)}" for layer, key, error in told]
         hint = "Correct it; every setting is listed by: mockint config show"
-        raise ContentError("\n".join(lines), hint=hint) from exc
+        raise (UsageError if set(where) == {"flags"} else ContentError)("\n".join(lines), hint=hint) from exc
     chosen = home or (Path(named) if (named := os.environ.get("MOCKINT_HOME")) else default_home())
     return Config(settings, origin, chosen.expanduser())
 
@@ -196,7 +196,7 @@ def _files(named: Path | None) -> list[Layer]:
 def _toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ContentError(f"{path}: not TOML: {exc}", hint="Correct the file, or write a new one.") from exc
 
 
@@ -209,9 +209,13 @@ def _environment() -> dict[str, Any]:
             inner = values
             for part in path:
                 inner = inner.setdefault(part, {})
+                if not isinstance(inner, dict):
+                    raise ContentError(
+                        f"{name} and a shorter variable of its kind are both set.", hint="Keep one of them."
+                    )
             try:
                 inner[last] = json.loads(text)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 inner[last] = text
     return values
 

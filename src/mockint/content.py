@@ -120,7 +120,7 @@ def load(path: Path, kind: type[T]) -> T:
     """
     try:
         value: T = _adapter(kind).validate_python(yaml.load(path.read_bytes(), _Loader))  # noqa: S506 (a safe loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError):
+    except (OSError, *NOT_YAML, ValidationError):
         refuse(read(path, kind).problems)
         raise
     return value
@@ -163,9 +163,13 @@ def read(path: Path, kind: type[T]) -> Document[T]:
         mark = getattr(exc, "problem_mark", None)
         message = f"not YAML: {getattr(exc, 'problem', None) or exc}"
         return Document(path, None, (Problem(path, mark.line + 1 if mark else 1, "", message),), lines)
-    problems = [_problem(path, lines, key, "the key is given twice") for key in _walk(node, (), lines)]
     try:
-        value = _adapter(kind).validate_python(_Loader.plain(node))
+        problems = [_problem(path, lines, key, "the key is given twice") for key in _walk(node, (), lines)]
+        plain = _Loader.plain(node)
+    except NOT_YAML as exc:
+        return Document(path, None, (Problem(path, 1, "", f"not YAML that can be read: {exc}"),), lines)
+    try:
+        value = _adapter(kind).validate_python(plain)
     except ValidationError as exc:
         errors = exc.errors()
         for error in errors:
@@ -188,6 +192,10 @@ def digest(value: Any) -> str:
     """Returns "sha256:…" of a text, or of a JSON value in canonical form."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+NOT_YAML = (yaml.YAMLError, ValueError, TypeError, RecursionError)
+"""What PyYAML raises for what it cannot read: bad syntax, odd tags, keys that are lists, a node inside itself."""
 
 
 class _Loader(yaml.CSafeLoader):

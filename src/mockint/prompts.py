@@ -21,7 +21,7 @@ from mockint.errors import ContentError
 
 _PART = re.compile(r"^--- user ---\n", re.MULTILINE)
 _HEAD = re.compile(r"^\{# variables: (?P<names>[a-z_, ]*) #\}\n")
-_FENCE = re.compile(r"<(?=\s*/?\s*(?:turn|transcript)\b)", re.IGNORECASE)
+_FENCE = re.compile(r"<(?=\s{0,40}/?\s{0,40}(?:turn|transcript)\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

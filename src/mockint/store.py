@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,7 @@ def read_log(path: Path) -> Read:
         raise SessionError(f"{path} cannot be read: {exc.strerror}.", hint="See: mockint history") from exc
     whole, _, torn = data.rpartition(b"\n")
     events: list[Event] = []
+    known: set[str] = set()
     for number, line in enumerate(whole.split(b"\n") if whole else [], 1):
         try:
             event = EVENT.validate_json(line)
@@ -57,6 +59,10 @@ def read_log(path: Path) -> Read:
             raise _damaged(path, number, f"seq is {event.seq}, and {number} was expected")
         if isinstance(event, SessionStarted) != (number == 1):
             raise _damaged(path, number, "session_started is the first event, and only that")
+        if isinstance(event, SessionStarted):
+            known = {plan.question.id for plan in event.plan}
+        elif (named := getattr(event, "question", None)) is not None and named not in known:
+            raise _damaged(path, number, f"it speaks of {named!r}, which is no question of this session")
         events.append(event)
     if not events:
         raise _damaged(path, 1, "there is no event in it")
@@ -107,11 +113,24 @@ class Log:
             write(self.path, line)
             self._file = self._open()
         else:
-            data, written = line.encode(), 0
+            self._append(line.encode())
+        self._events.append(event)
+
+    def _append(self, data: bytes) -> None:
+        """Writes all of it, or takes back what was written and raises SessionError."""
+        assert self._file is not None
+        before, written = os.fstat(self._file).st_size, 0
+        try:
             while written < len(data):
                 written += os.write(self._file, data[written:])
             os.fsync(self._file)
-        self._events.append(event)
+        except OSError as exc:
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise SessionError(
+                f"{self.path} cannot be written: {exc.strerror}.",
+                hint="Make room on the disk; what came before is safe.",
+            ) from exc
 
     def _open(self) -> int:
         return os.open(self.path, os.O_WRONLY | os.O_APPEND)
@@ -141,7 +160,7 @@ class Home:
         """Returns an id that sorts by time and can be typed, and that no session has."""
         while True:
             tail = "".join(random.SystemRandom().choices(_LETTERS, k=4))
-            name = f"{now:%Y%m%d-%H%M}-{about}-{tail}"
+            name = f"{now:%Y%m%d-%H%M%S}-{about}-{tail}"
             if not (self.sessions / name).exists():
                 return name
 
@@ -189,7 +208,8 @@ class Home:
         return self.sessions / name / "report.md"
 
     def grade_files(self, name: str) -> list[Path]:
-        return sorted((self.sessions / name / "grades").glob("[0-9]*.json"))
+        files = (self.sessions / name / "grades").glob("[0-9]*.json")
+        return sorted(file for file in files if file.stem.isdigit())
 
     def grade(self, name: str, number: int | None = None) -> Grade:
         """Returns one grade of a session, the newest by default. Raises SessionError when there is none, or a damaged one."""
@@ -206,10 +226,16 @@ class Home:
         """Writes a grade beside those that are there and returns its path."""
         folder = self.sessions / name / "grades"
         folder.mkdir(mode=0o700, exist_ok=True)
-        number = max((int(file.stem) for file in self.grade_files(name)), default=0) + 1
-        path = folder / f"{number:04}.json"
-        write(path, grade.model_dump_json(indent=1) + "\n", exclusive=True)
-        return path
+        while True:
+            number = max((int(file.stem) for file in self.grade_files(name)), default=0) + 1
+            path = folder / f"{number:04}.json"
+            try:
+                write(path, grade.model_dump_json(indent=1) + "\n", exclusive=True)
+            except SessionError as exc:
+                if isinstance(exc.__cause__, FileExistsError):  # another grading took the number
+                    continue
+                raise
+            return path
 
     def write_report(self, name: str, text: str) -> Path:
         write(self.report(name), text)
@@ -220,6 +246,8 @@ def read_grade(path: Path) -> Grade:
     """Raises SessionError, with the file, when it is not a grade."""
     try:
         return Grade.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise SessionError(f"{path} cannot be read: {exc.strerror}.", hint="See: mockint history") from exc
     except ValidationError as exc:
         raise SessionError(
             f"{path} is damaged: {_told(exc)}", hint="Grade the session again; the old file stays."
@@ -232,21 +260,24 @@ def write(path: Path, text: str, *, exclusive: bool = False) -> None:
     Raises:
         SessionError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    part: Path | None = None
     try:
-        descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        part = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         if exclusive:
             os.link(part, path)
-            part.unlink()
         else:
             part.replace(path)
         _sync(path.parent)
     except OSError as exc:
         raise SessionError(f"{path} cannot be written: {exc.strerror}.", hint="Check the folder and the disk.") from exc
+    finally:
+        if part:
+            part.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

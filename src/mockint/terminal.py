@@ -218,6 +218,7 @@ class Typist:
                 try:
                     text = await session.prompt_async("\n> ", default=draft, pre_run=opening)
                 except (KeyboardInterrupt, EOFError):
+                    opening = None
                     draft = session.default_buffer.text
                     save(draft, elapsed())
                     if elapsed() + began - self._interrupted < AGAIN_WITHIN:
@@ -288,4 +289,4 @@ def _keys(send: Literal["enter", "alt-enter"]) -> KeyBindings:
 
 
 def a_person_is_here() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

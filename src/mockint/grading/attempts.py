@@ -33,10 +33,10 @@ _PATTERNS: dict[AttemptKind, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
     "forgery": re.compile(
-        r"<\s*/?\s*(?:turn|transcript|system|assistant|user|instructions?|rubric|judge)\b[^>]*>"
-        r"|^\s*(?:system|assistant|developer|interviewer|grader|judge)\s*(?:\([^)]*\))?\s*:[^\n]{0,60}"
+        r"<\s{0,8}/?\s{0,8}(?:turn|transcript|system|assistant|user|instructions?|rubric|judge)\b[^>]*>"
+        r"|^\s{0,20}(?:system|assistant|developer|interviewer|grader|judge)\s*(?:\([^)]*\))?\s*:[^\n]{0,60}"
         r"(?:\{|\b(?:met|marks?|graded?|rated?|scored?|pass(?:ed)?|hired?|excellent|correct|complete|level)\b)"
-        r"|<\|[a-z_]+\|>|\[/?INST\]|-{3}\s*user\s*-{3}|#{2,}\s*(?:system|instruction|response|end)\b"
+        r"|<\|[a-z_]+\|>|\[/?INST\]|-{3}\s*user\s*-{3}|#{2,6}\s{0,8}(?:system|instruction|response|end)\b"
         r"|[\"']?(?:verdicts|red_flags|criterion|target_level)[\"']?\s*[:=]\s*[\"'\[{]|[\"']level[\"']\s*:\s*[\"']"
         r"|```(?:json|xml|yaml)?\s*\{?\s*[\"']?(?:verdicts|level|grade|score)\b",
         re.IGNORECASE | re.MULTILINE,

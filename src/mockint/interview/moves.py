@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mockint.events import Outcome, ProbeKind
-from mockint.rubric import reaches
 from mockint.transcript import Part, Transcript
 
 Mark = Literal["absent", "partial", "shown"]
@@ -89,8 +88,8 @@ def follow_up(now: Transcript, part: Part, reading: Reading) -> Probe | None:
         return Probe(reading.wrong[0], "challenge")
     gaps = [
         (criterion.weight * GAP[reading.marks.get(criterion.id, "absent")], criterion.id)
-        for criterion in part.rubric.criteria
-        if criterion.id not in probed and reaches(started.level, criterion.expected_from)
+        for criterion in part.rubric.expected(started.level)
+        if criterion.id not in probed
     ]
     widest, about = max(gaps, key=lambda gap: gap[0], default=(0.0, ""))
     if not widest:

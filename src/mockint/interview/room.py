@@ -195,10 +195,10 @@ class Room:
         heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
         if paused:
             self._write(Resumed)
-            if heard.text and heard.text.strip():
-                self._write(DraftSaved, question=part.question.id, text=heard.text)
-            return self._recall()
-        t = max(self.now.t, round(began + heard.seconds, 2))
+            self._recall()
+            if not (heard.text and heard.text.strip()):
+                return
+        t = max(self.now.t, round(began + (0.0 if paused else heard.seconds), 2))
         text = None if heard.text is None else heard.text.strip()
         match text:
             case None | "/quit":
@@ -223,7 +223,7 @@ class Room:
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
                 self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
-        return None
+        return
 
     def _aside(self, part: Part, t: float) -> None:
         """Writes down that the clock ran and that nothing typed is left: a command is no answer, and its time is not free."""
@@ -259,7 +259,7 @@ class Room:
     def _draft(self, part: Part, began: float) -> SaveDraft:
         def save(text: str, seconds: float) -> None:
             command = text.startswith("/") and text[1:].strip().isalpha()
-            if text != self.now.draft and not command and not self.now.paused:
+            if text != self.now.draft and not command and (text or not self.now.paused):
                 t = max(self.now.t, round(began + seconds, 2))
                 self._write(DraftSaved, t=t, question=part.question.id, text=text)
 
@@ -268,6 +268,8 @@ class Room:
     def _write(self, kind: type[Any], *, t: float | None = None, **values: Any) -> None:
         """Builds the next event, writes it, and takes it into the transcript. `t` stays where it was unless it is given."""
         at = self._clock.now()
+        # A byte that is no text in this locale arrives as a lone surrogate, which UTF-8 cannot hold.
+        values = {k: v.encode("utf-8", "replace").decode() if isinstance(v, str) else v for k, v in values.items()}
         event: Event = EVENT.validate_python(
             kind(seq=self.now.last + 1, at=at, t=self.now.t if t is None else t, **values)
         )

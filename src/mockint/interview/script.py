@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mockint.content import Frozen, load
+from mockint.errors import ContentError
 from mockint.interview.room import Heard, Listening, SaveDraft
 from mockint.rubric import Text
 
@@ -31,7 +32,15 @@ Script = Mapping[str, Lines]
 
 def load_script(path: Path) -> Script:
     """Returns the lines by question id. Raises ContentError with every problem of the file."""
-    return load(path, dict[str, Lines])
+    script: Script = load(path, dict[str, Lines])
+    for question, lines in script.items():
+        for text in (lines.answer, *lines.probes):
+            if text.startswith(("/", "?")):
+                raise ContentError(
+                    f"{path}: {question}: {text.split()[0]!r} is a command, and a script holds answers.",
+                    hint="Leave the question out to skip it.",
+                )
+    return script
 
 
 class ScriptedCandidate:

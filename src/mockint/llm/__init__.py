@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol
 
 from pydantic import BaseModel, ValidationError
@@ -175,6 +176,7 @@ class Model:
                 f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
                 hint="Try again, or give it longer: limits.deadline_seconds in mockint.toml.",
             ) from exc
+        raw = replace(raw, text=raw.text.encode("utf-8", "replace").decode())
         parsed, problem = _parse(raw, schema) if schema else (None, None)
         number = tries.statistics.get("attempt_number", 1)
         taken = self.clock.seconds() - began
@@ -235,10 +237,12 @@ class Spending:
     """The most that one call has cost: the next one may cost as much."""
     unknown: bool = False
     """Whether there was a call whose price is not known: then the limit cannot be kept."""
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Calls under a limit wait for one another: what each may cost follows from those before."""
 
     def check(self) -> None:
         """Raises ModelRefused when the next call may pass the limit."""
-        if self.limit is not None and self.spent + self.dearest > self.limit:
+        if self.limit is not None and (self.spent >= self.limit or self.spent + self.dearest > self.limit):
             raise ModelRefused(
                 f"{self.spent:.2f} of {self.limit:.2f} USD are spent, and the next call may pass the limit.",
                 hint="Raise limits.usd_per_session, or go on with --model offline.",
@@ -275,13 +279,14 @@ class Recorder:
         """As `Model.reply`; the exchange is kept before this returns or raises."""
         made: Any = {"role": self._role, "purpose": purpose, "prompt": prompt, "messages": messages}
         try:
-            self._spending.check()
-            reply = await self._model.reply(messages, schema=schema, on_text=on_text)
+            async with self._spending.one_at_a_time if self._spending.limit is not None else nullcontext():
+                self._spending.check()
+                reply = await self._model.reply(messages, schema=schema, on_text=on_text)
+                self._spending.add(reply.usage)
         except ModelError as exc:
             failed = Exchange(**made, model=self.name, reply=None, usage=Usage(), tries=0, seconds=0, error=exc.what)
             self._keep(failed)
             raise
-        self._spending.add(reply.usage)
         self._keep(
             Exchange(
                 **made,
@@ -308,6 +313,9 @@ class Connections:
         """As `connect`, with the fallback models behind it."""
         others = tuple(name for name in self._config.settings.models.fallback if name not in (reference, OFFLINE))
         first = self._one(reference)
+        for name in others:  # a key that is missing shows now, not when it is needed
+            if provider := self._config.settings.providers.get(name.partition("/")[0]):
+                self._config.key(provider)
         return Fallback(first, others, self._one) if others else first
 
     def recorder(self, reference: str, *, role: Role, keep: Callable[[Exchange], None]) -> Recorder:

@@ -9,7 +9,7 @@ from typing import Any
 import openai  # 0.4 to 0.6 s; this module is imported only when a model of this kind is asked for
 from pydantic import BaseModel
 
-from mockint.errors import ModelRefused, ModelUnavailable
+from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, strict_schema
 from mockint.llm.foreign import translate
 from mockint.llm.prices import priced
@@ -44,7 +44,9 @@ class OpenAIAdapter:
                 raw = await self._stream(asked, on_text)
             else:
                 raw = raw_of(await self._client.chat.completions.create(**asked), self.name)
-        except openai.OpenAIError as exc:
+        except ModelError:
+            raise
+        except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
             raise translate(exc, self.name) from exc
         # What somebody else's server costs is not in OpenAI's price list.
         return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
