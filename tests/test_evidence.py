@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockint.evidence import claim, cues, locate, passages, search, stems
+from mockint.evidence import claim, cues, locate, own, passages, search, stems
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,24 @@ def test_nothing_is_found_in_nothing() -> None:
 def test_claim_is_made_only_as_it_is_affirmed_or_denied(said: str, claimed: bool) -> None:
     wanted = ["add the BM25 score and the cosine similarity", "never any reason to measure"]
     assert (claim(wanted, passages(2, said), least=0.6) is not None) is claimed
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        pytest.param("I'd read two hundred failed calls first.", True, id="says something"),
+        pytest.param("There's no need to look at the calls or the logs.", False, id="calls it needless"),
+        pytest.param("Tell me how you would sort the failed calls by cause.", False, id="repeats the interviewer"),
+        pytest.param(
+            "calls logs causes traces spans recall NDCG MRR metrics dashboards alerts labels", False, id="a list"
+        ),
+        pytest.param("att = q @ k.T / d ** 0.5 mask softmax head dim batch token query key value", True, id="code"),
+    ],
+)
+def test_passage_is_evidence_only_if_it_says_something(said: str, kept: bool) -> None:
+    found = own(passages(2, said), ["Tell me how you would sort the failed calls by cause."])
+    assert bool(found) is kept
+
+
+def test_same_sentence_counts_once() -> None:
+    assert len(own(passages(2, "I sort them by cause. I sort them by cause."), [])) == 1

@@ -86,7 +86,7 @@ def test_clock_counts_only_what_was_listened_to(path: Path) -> None:
 
 def test_hint_says_its_price_and_marks_what_follows(path: Path) -> None:
     now, screen, _ = interview(path, "/hint", "/hint", "/hint", "I don't know")
-    assert "Think of heat. (What you say from here on earns 40% of its points.)" in screen.shown
+    assert "Think of heat. (From here on, what you say on this question earns 40% of its points.)" in screen.shown
     assert "There is no further hint for this question." in screen.shown
     assert now.parts[0].hints == 2
     assert [type(event) for event in read_log(path).events].count(HintGiven) == 2

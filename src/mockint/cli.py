@@ -818,6 +818,8 @@ def _finish(store: Home, session: str, config: Config, clock: Clock, *, grade: b
         result |= {"signal": made.signal, "score": made.score, "coverage": made.coverage}
         result |= {"grade": str(path), "report": str(store.report(session))}
         typer.echo(f"\nSignal: {made.signal} · score {shown(made.score)} · {made.coverage:.0%} graded", err=True)
+        if made.stamp.grader == "offline":
+            typer.echo("The offline grader compares words, not meaning: take its levels as a first look.", err=True)
         typer.echo(f"Report: {store.report(session)}", err=True)
         typer.echo(f"Read it here with: {_me()} report {session}", err=True)
     typer.echo(json.dumps(result) if as_json else session)

@@ -217,7 +217,8 @@ def _plain(text: str) -> str:
 
 
 def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
-    """Returns the passages that say something: not what the interviewer said before, not the same again, not bare lists of terms.
+    """Returns the passages that say something: not what the interviewer said before, not the same again, not a bare list of
+    terms, and not that a thing is needless.
 
     Args:
         told: the interviewer's turns.
@@ -227,7 +228,7 @@ def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
     for passage in passages:
         meant = stems(passage.text)
         repeats = len(meant) >= _REPEATS and any(len(set(meant) & said) >= 0.8 * len(set(meant)) for said in before)
-        if not repeats and not _lists_terms(passage.text):
+        if not repeats and not _lists_terms(passage.text) and not _DISMISSAL.search(passage.text):
             kept.setdefault(meant, passage)
     return list(kept.values())
 
@@ -309,6 +310,14 @@ _DENIAL = re.compile(
     r"|n['\u2019]t\b",
     re.IGNORECASE,
 )
+
+
+_DISMISSAL = re.compile(
+    r"\b(?:no need|not? (?:really )?(?:necessary|needed|required)|needn['\u2019]t|pointless|waste of (?:time|money|effort)|unnecessary)\b"
+    r"|(?:do(?:es)?|would|wo)n['\u2019]t (?:really )?(?:need|bother|matter)\b|\bnot need\b",
+    re.IGNORECASE,
+)
+"""Says that something need not be done: the words of a criterion, and the opposite of it."""
 
 
 def _denies(text: str) -> bool:

@@ -52,7 +52,10 @@ def _rated(criterion: Criterion, found: Match) -> Rated:
     names = tuple(criterion.levels)
     reached = match.weights().reached(found.score, len(names))
     if not reached or found.passage is None:
-        return Rated(criterion.id, names[0], (), "No sentence of yours comes near what this asks for.")
-    told = "comes close to" if reached == len(names) - 1 else "touches on"
+        return Rated(
+            criterion.id, names[0], (), "Nothing that you said comes near enough in its words to what is asked for."
+        )
     words = (Words(found.passage.turn, found.passage.text),)
-    return Rated(criterion.id, names[reached], words, f"This sentence {told} what the criterion asks for.")
+    return Rated(
+        criterion.id, names[reached], words, "Of all that you said, these words come nearest to what is asked for."
+    )

@@ -247,7 +247,9 @@ class Room:
         share = self.now.started.scale.hinted
         text = part.question.hints[part.hints].strip()
         self._write(HintGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
-        return self._screen.turn("hint", f"{text} (What you say from here on earns {share:.0%} of its points.)")
+        return self._screen.turn(
+            "hint", f"{text} (From here on, what you say on this question earns {share:.0%} of its points.)"
+        )
 
     async def _clarify(self, part: Part, asked: str, t: float, interviewer: Interviewer) -> None:
         self._write(DraftSaved, t=t, question=part.question.id, text=f"? {asked}")
