@@ -199,3 +199,31 @@ def test_reported_question_that_nothing_covers_is_told(tmp_path: Path) -> None:
     (tmp_path / "bank" / "origins.tsv").write_text("id\tgroup\tmark\tsources\nmine-1\tmine\t\t\nrag-01\trag\t\t\n")
     told = [str(problem) for problem in lint(roots([tmp_path])) if problem.path.is_relative_to(tmp_path)]
     assert told == [f"{tmp_path}/bank/origins.tsv:2: mine-1: no question covers it"]
+
+
+def of_folder(folder: Path) -> list[str]:
+    return [str(problem) for problem in lint(roots([folder])) if problem.path.is_relative_to(folder)]
+
+
+def test_rubric_alone_in_a_users_folder_is_linted(tmp_path: Path) -> None:
+    path = tmp_path / "rubrics" / "rag" / "hybrid-search.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("criteria: nonsense\n")
+    assert any("criteria: " in line for line in of_folder(tmp_path))
+    path.write_text((ROOT / RUBRIC).read_text())
+    assert of_folder(tmp_path) == []
+
+
+def test_question_alone_in_a_users_folder_has_the_products_rubric(tmp_path: Path) -> None:
+    path = tmp_path / "bank" / "rag" / "hybrid-search.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text((ROOT / QUESTION).read_text().replace("minutes: 6", "minutes: 7"))
+    assert [str(problem) for problem in lint(roots([tmp_path]))] == []
+
+
+def test_rubric_that_no_longer_fits_the_products_samples_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rubrics" / "rag" / "hybrid-search.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text((ROOT / RUBRIC).read_text().replace("id: dense-strength", "id: dense-power"))
+    told = [str(problem) for problem in lint(roots([tmp_path]))]
+    assert any("the rubric has no criterion 'dense-strength'" in line for line in told)

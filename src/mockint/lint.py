@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mockint.bank import Loop, Question, Source, load_origins, loop_files, question_files
-from mockint.content import Document, Problem, near, read
+from mockint.content import Document, Problem, find, near, read
 from mockint.evidence import gives_away, stems
 from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
@@ -41,34 +41,48 @@ def lint(folders: Sequence[Path]) -> list[Problem]:
             if first.parent.name != path.parent.name:
                 problems.append(document.problem(("id",), f"already the id of {first}"))
     for root in folders:
-        problems += _rubrics(root, questions, own=root == folders[0])
+        problems += _rubrics(root, folders, questions)
     problems += _loops(folders, questions)
     problems += _alike([document for document in questions.values() if document.value])
     problems += _uncovered(folders, [document.value for document in questions.values() if document.value])
     return sorted(set(problems))
 
 
-def _rubrics(root: Path, questions: dict[tuple[str, str], Document[Question]], *, own: bool) -> Iterator[Problem]:
+def _rubrics(
+    root: Path, folders: Sequence[Path], questions: dict[tuple[str, str], Document[Question]]
+) -> Iterator[Problem]:
     for name, kind in (("scale.yaml", Scale), ("conversation.yaml", Conversation)):
         path = root / "rubrics" / name
-        if own or path.is_file():
+        if root == folders[0] or path.is_file():
             yield from read(path, kind).problems
     if (path := root / "bank" / "sources.yaml").is_file():
         yield from _sources(path, root)
     for (track, slug), question in questions.items():
-        if question.path.is_relative_to(root):
-            rubric = read(root / "rubrics" / track / f"{slug}.yaml", Rubric)
-            samples = read(root / "rubrics" / track / f"{slug}.answers.yaml", Samples)
-            yield from (*_header(rubric), *rubric.problems, *_header(samples), *samples.problems)
-            if rubric.value:
-                yield from _rubric(rubric, rubric.value, question.value)
-                if samples.value is not None:
-                    yield from _samples(samples, samples.value, rubric.value)
+        paths = [_nearest(root, folders, track, name) for name in (f"{slug}.yaml", f"{slug}.answers.yaml")]
+        # A folder answers for its own files, and for what its question has nowhere.
+        mine = [path for path in paths if path.is_relative_to(root / "rubrics")]
+        if not any(path.is_file() for path in mine) and not (mine and question.path.parents[2] == root):
+            continue
+        rubric, samples = read(paths[0], Rubric), read(paths[1], Samples)
+        ours = [document for document in (rubric, samples) if document.path in mine]
+        for document in ours:
+            yield from (*_header(document), *document.problems)
+        if rubric.value and rubric in ours:
+            yield from _rubric(rubric, rubric.value, question.value)
+        if rubric.value and samples.value is not None:
+            yield from _samples(samples, samples.value, rubric.value)
     for path in sorted((root / "rubrics").glob("*/*.yaml")):
         slug = path.name.removesuffix(".yaml").removesuffix(".answers")
         if (path.parent.name, slug) not in questions:
             known = {name for track, name in questions if track == path.parent.name}
             yield Problem(path, 1, "", f"there is no question {slug!r} in bank/{path.parent.name}{near(slug, known)}")
+
+
+def _nearest(root: Path, folders: Sequence[Path], *parts: str) -> Path:
+    """Returns the folder's own file; else the one that a folder before it has; else the place where it is missing."""
+    own = root.joinpath("rubrics", *parts)
+    before = folders[: list(folders).index(root)]
+    return own if own.is_file() else find(before, "rubrics", *parts) or own
 
 
 def _sources(path: Path, root: Path) -> Iterator[Problem]:
