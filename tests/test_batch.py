@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,22 @@ def test_line_that_cannot_be_graded_is_told_and_the_rest_goes_on(line: Any, told
 def test_file_that_cannot_be_read_is_named(tmp_path: Any) -> None:
     with pytest.raises(UsageError, match=r"none\.jsonl"):
         read_lines(tmp_path / "none.jsonl")
+
+
+def test_rubric_made_from_a_reference_sentence_without_cues_tells_answers_apart(tmp_path: Path) -> None:
+    (tmp_path / "bank" / "rag").mkdir(parents=True)
+    (tmp_path / "rubrics" / "rag").mkdir(parents=True)
+    (tmp_path / "bank" / "rag" / "pitch.yaml").write_text(
+        "id: pitch\ntrack: rag\ntitle: Pitch\nkind: concept\nlevels: [junior]\nminutes: 4\ntopics: [sound]\n"
+        "ask: Darla plucked a string that she had pulled tighter. What did she hear?\n"
+    )
+    (tmp_path / "rubrics" / "rag" / "pitch.yaml").write_text(
+        "question: pitch\nversion: 1\ncompetency: Sound\nanswer: When the string is tighter the pitch is higher.\ncriteria:\n"
+        "  - {id: higher, asks: Does the candidate say that the pitch is higher?, weight: 1, expected_from: junior,\n"
+        "     levels: {missed: Something else., met: When the string is tighter the pitch will be higher.}, probe: And then?}\n"
+    )
+    bank = load_bank(roots([tmp_path]))
+    answers = {"right": "The tighter string has a higher pitch.", "wrong": "It swings back and forth for a while."}
+    lines = [json.dumps({"id": name, "question": "pitch", "answer": text}) for name, text in answers.items()]
+    work = grade_answers(lines, "a", bank, level="junior", maker=offline, clock=StandingClock())
+    assert {grade["id"]: grade["score"] for grade in asyncio.run(work)} == {"right": 1.0, "wrong": 0.0}

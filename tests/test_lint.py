@@ -170,6 +170,13 @@ def test_loop_names_what_it_cannot_hold(tmp_path: Path) -> None:
             id="samples that do not differ",
         ),
         pytest.param(
+            RUBRIC,
+            "cues: [exact match on product codes and error codes, rare words and names that the embedding blurs, BM25 matches the literal term, identifiers and acronyms]",
+            "cues: [identifiers and acronyms]",
+            "has 1; give 2 at least",
+            id="too few cues",
+        ),
+        pytest.param(
             QUESTION,
             "minutes: 6",
             "minutes: 60",

@@ -16,6 +16,7 @@ from mockint.evidence import gives_away, stems
 from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
 EXPECTED_SAMPLES = ("strong", "weak")
+FEWEST_CRITERIA, FEWEST_CUES = 4, 2
 LEAST_GAP = 0.35
 """By which the strong sample's score, by its stated levels, is above the weak one's."""
 TOO_ALIKE = 0.6
@@ -170,8 +171,18 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
         yield document.problem(("question",), f"must equal the file's name, {document.path.stem!r}")
     if question and not any(c.expected_from == "junior" or c.expected_from in question.levels for c in rubric.criteria):
         yield document.problem(("criteria",), "no criterion is expected at the lowest level that the question is for")
+    if len(rubric.criteria) < FEWEST_CRITERIA:
+        yield document.problem(
+            ("criteria",), f"has {len(rubric.criteria)}; {FEWEST_CRITERIA} at least tell answers apart"
+        )
+    if not rubric.study:
+        yield document.problem(("study",), "names nothing to learn next")
     for index, criterion in enumerate(rubric.criteria):
         here = ("criteria", index)
+        if len(criterion.cues) < FEWEST_CUES:
+            yield document.problem(
+                (*here, "cues"), f"has {len(criterion.cues)}; give {FEWEST_CUES} at least, worded differently"
+            )
         for one, other in combinations([set(_bare(text).split()) for text in criterion.levels.values()], 2):
             if one == other:
                 yield document.problem((*here, "levels"), f"two levels of {criterion.id!r} say the same")

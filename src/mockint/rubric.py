@@ -37,7 +37,8 @@ class Criterion(Frozen):
     levels: dict[Slug, Text] = Field(min_length=2, max_length=4)
     """What the rater sees at each level, from lowest to highest."""
     probe: Text
-    cues: tuple[Text, ...] = Field(min_length=2)
+    cues: tuple[Text, ...] = ()
+    """What is said when it is met. Without any, the offline grader reads the highest level's sentence."""
 
     def points(self, level: str) -> float:
         """Returns 0 for the lowest level, 1 for the highest, evenly spaced between.
@@ -80,10 +81,11 @@ class Rubric(Frozen):
     question: Slug
     version: int = Field(ge=1)
     competency: Text
-    criteria: tuple[Criterion, ...] = Field(min_length=4, max_length=8)
+    criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=8)
+    """The bank's own have four at least (lint); one made from a reference answer may have fewer."""
     red_flags: tuple[RedFlag, ...] = ()
     answer: Text
-    study: tuple[Study, ...] = Field(min_length=1)
+    study: tuple[Study, ...] = ()
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> Self:
