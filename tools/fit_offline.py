@@ -2,6 +2,10 @@
 
     .venv/bin/python tools/fit_offline.py            # fit, say what it reaches on unseen questions, and write
     .venv/bin/python tools/fit_offline.py --dry-run  # the same, and write nothing
+    .venv/bin/python tools/fit_offline.py --reference FILE  # fit the line for criteria without cues too
+
+FILE holds SemEval-2013 Task 7 as JSON lines: question_id, set, question, reference_answers, student_answer, label. Its rows are not kept here
+(CC BY-SA 3.0).
 
 Every figure is of ten folds by question: no answer to a question helped to fit what rates it. Beside it stand two baselines in the same
 folds: TF-IDF cosine of answer and model answer, and the answer's length alone.
@@ -19,16 +23,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LinearRegression, Ridge
-from sklearn.metrics import cohen_kappa_score
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.metrics import cohen_kappa_score, f1_score
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mockint import evidence, match
 from mockint.bank import Bank, load_bank
 from mockint.content import roots
-from mockint.match import Heard, Weights
+from mockint.match import Heard, Line, Weights
 
 OUT = Path(match.__file__).with_name("match.json")
 STRENGTH = 10.0
@@ -113,14 +117,61 @@ def tell(name: str, predicted: Vector, data: Data) -> tuple[float, float]:
     return steps(predicted, data.points)
 
 
+def line(scaler: StandardScaler, weights: Vector, bias: float, steps: dict[int, tuple[float, ...]]) -> Line:
+    return Line(
+        mean=tuple(np.round(scaler.mean_, 5)),
+        scale=tuple(np.round(scaler.scale_, 5)),
+        weights=tuple(np.round(weights, 5)),
+        bias=round(bias, 5),
+        steps={levels: tuple(round(float(step), 3) for step in found) for levels, found in steps.items()},
+    )
+
+
+def fit_reference(path: Path) -> Line:
+    """Fits the line for criteria without cues on answers to a reference sentence, judged correct or not; its score is a log-odds."""
+    rows = [json.loads(row) for row in path.read_text(encoding="utf-8").splitlines()]
+    values = np.array(
+        [
+            match.reference_features(
+                row["reference_answers"][0], Heard(evidence.passages(1, row["student_answer"]), ask=row["question"])
+            )
+            for row in rows
+        ]
+    )
+    right = np.array([row["label"] == "correct" for row in rows])
+    groups = [row["question_id"] for row in rows]
+    sets = np.array([row["set"] for row in rows])
+
+    def fresh() -> Pipeline:
+        return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+
+    guessed = np.zeros(len(rows), dtype=bool)
+    for train, test in GroupKFold(10).split(values, right, groups):
+        guessed[test] = fresh().fit(values[train], right[train]).predict(values[test])
+    print(
+        f"reference line: macro-F1 {f1_score(right, guessed, average='macro'):.3f} on {len(rows)} answers, ten folds by question"
+    )
+    for name in sorted(set(sets)):
+        mine, model = sets == name, fresh()
+        over = f1_score(right[mine], guessed[mine], average="macro")
+        other = model.fit(values[~mine], right[~mine]).predict(values[mine])
+        print(
+            f"  {name}: {over:.3f}; fitted on the other set alone: {f1_score(right[mine], other, average='macro'):.3f}"
+        )
+    whole = fresh().fit(values, right)
+    return line(
+        whole[0], whole[1].coef_[0], float(whole[1].intercept_[0]), {2: (0.0,), 3: (-0.5, 0.5), 4: (-0.8, 0.0, 0.8)}
+    )
+
+
 def main() -> None:
     bank = load_bank(roots())
     rare, unseen = rarity(bank)
     size = len(match.FEATURES)
-    blank = Weights(
-        mean=(0,) * size, scale=(1,) * size, weights=(0,) * size, bias=0, steps={}, rarity=rare, unseen=unseen
-    )
-    match.weights = lambda: blank  # type: ignore[assignment]  # the features need the rarities, not the weights
+    blank = Line(mean=(0,) * size, scale=(1,) * size, weights=(0,) * size, bias=0, steps={})
+    kept = match.weights()
+    unfitted = Weights(cued=blank, reference=kept.reference, rarity=rare, unseen=unseen)
+    match.weights = lambda: unfitted  # type: ignore[assignment]  # the features need the rarities, not the weights
     data = gather(bank)
     print(
         f"{len(data.points)} ratings of {len(set(data.answers))} answers to {len(set(data.questions))} questions, ten folds by question"
@@ -129,21 +180,15 @@ def main() -> None:
         tell(name, folds(values, data, LinearRegression), data)
     low, high = tell("offline grader", folds(data.features, data), data)
     model = make_pipeline(StandardScaler(), Ridge(STRENGTH)).fit(data.features, data.points)
-    scaler, ridge = model[0], model[1]
-    fitted = Weights(
-        mean=tuple(np.round(scaler.mean_, 5)),
-        scale=tuple(np.round(scaler.scale_, 5)),
-        weights=tuple(np.round(ridge.coef_, 5)),
-        bias=round(float(ridge.intercept_), 5),
-        # Criteria with two or four levels are few; their steps lie between and around those of three.
-        steps={
-            2: (round((low + high) / 2, 3),),
-            3: (round(low, 3), round(high, 3)),
-            4: (round(low * 0.85, 3), round((low + high) / 2, 3), round(high, 3)),
-        },
-        rarity=rare,
-        unseen=unseen,
+    # Criteria with two or four levels are few; their steps lie between and around those of three.
+    steps_ = {2: ((low + high) / 2,), 3: (low, high), 4: (low * 0.85, (low + high) / 2, high)}
+    cued = line(model[0], model[1].coef_, float(model[1].intercept_), steps_)
+    reference = (
+        fit_reference(Path(sys.argv[sys.argv.index("--reference") + 1]))
+        if "--reference" in sys.argv
+        else kept.reference
     )
+    fitted = Weights(cued=cued, reference=reference, rarity=rare, unseen=unseen)
     if "--dry-run" not in sys.argv:
         OUT.write_text(json.dumps(fitted.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"wrote {OUT.name}")

@@ -247,8 +247,8 @@ def claim(wanted: Sequence[str], passages: Sequence[Passage], *, least: float) -
     """
     finds = [
         search(
-            cues([phrase for phrase in wanted if _denies(phrase) == denied]),
-            [passage for passage in passages if _denies(passage.text) == denied],
+            cues([phrase for phrase in wanted if denies(phrase) == denied]),
+            [passage for passage in passages if denies(passage.text) == denied],
         )
         for denied in (False, True)
     ]
@@ -320,7 +320,8 @@ _DISMISSAL = re.compile(
 """Says that something need not be done: the words of a criterion, and the opposite of it."""
 
 
-def _denies(text: str) -> bool:
+def denies(text: str) -> bool:
+    """Whether a text says that something is not so."""
     return _DENIAL.search(text) is not None
 
 

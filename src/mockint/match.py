@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ GIVEN = 0.4
 """What a word counts that the question gave away."""
 
 
-class Weights(BaseModel):
+class Line(BaseModel):
     """A standardised linear model, and from where on each level is given, by the number of levels."""
 
     model_config = ConfigDict(frozen=True)
@@ -53,23 +54,34 @@ class Weights(BaseModel):
     weights: tuple[float, ...]
     bias: float
     steps: dict[int, tuple[float, ...]]
-    rarity: dict[str, float]
-    """By stem: the logarithm of how seldom an answer holds it."""
-    unseen: float
-    """The rarity of a stem that is not listed."""
 
     def score(self, features: Sequence[float]) -> float:
         parts = zip(features, self.mean, self.scale, self.weights, strict=True)
         return self.bias + math.fsum(weight * (value - mean) / scale for value, mean, scale, weight in parts)
 
-    def reached(self, score: float, levels: int) -> int:
-        """Returns the place of the level that a score earns, among so many from lowest to highest."""
+    def reached(self, features: Sequence[float], levels: int) -> int:
+        """Returns the place of the level that is earned, among so many from lowest to highest."""
+        score = self.score(features)
         return sum(score >= step for step in self.steps[levels])
+
+
+class Weights(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    cued: Line
+    """For criteria with cues; fitted on the bank's rated samples."""
+    reference: Line
+    """For criteria without cues, read by one reference sentence; fitted on SemEval-2013 Task 7 (CC BY-SA 3.0)."""
+    rarity: dict[str, float]
+    """By stem: the logarithm of how seldom an answer holds it."""
+    unseen: float
+    """The rarity of a stem that is not listed."""
 
 
 @dataclass(frozen=True)
 class Match:
-    score: float
+    reached: int
+    """The place of the level, 0 for the lowest."""
     passage: evidence.Passage | None
     """The one that covers the cues best."""
 
@@ -117,6 +129,10 @@ class Covers:
     def anywhere(self, phrase: Stems) -> float:
         return self._cover(phrase, self.heard.all)
 
+    def of_all(self, phrase: Stems) -> float:
+        """Returns the share of all that was said which the phrase holds."""
+        return self._cover(self.heard.all, phrase)
+
     def _cover(self, phrase: Stems, window: Stems) -> float:
         worth = {stem: self._worth(stem) for stem in phrase}
         # fsum: a sum over a set must not depend on the set's order, which changes from run to run.
@@ -129,8 +145,13 @@ class Covers:
 
 
 def match(criterion: Criterion, others: Sequence[Criterion], heard: Heard) -> Match:
+    levels = len(criterion.levels)
+    if not criterion.cues:
+        sentence = reference(criterion)
+        found = evidence.search(evidence.cues([sentence], given=heard.ask), heard.passages)
+        return Match(weights().reference.reached(reference_features(sentence, heard), levels), found.passage)
     values, passage = features(criterion, others, heard)
-    return Match(weights().score(values), passage)
+    return Match(weights().cued.reached(values, levels), passage)
 
 
 def features(
@@ -139,8 +160,7 @@ def features(
     """Returns the value of each of FEATURES, from 0 to 1, and the passage that covers the cues best."""
     sentences = [_stems(text) for text in criterion.levels.values()]
     lowest, middle, top = sentences[0], sentences[len(sentences) // 2], sentences[-1]
-    # A rubric without cues is read by its highest level's sentence.
-    phrases = criterion.cues or (tuple(criterion.levels.values())[-1],)
+    phrases = criterion.cues
     found = evidence.search(
         evidence.cues(phrases, others=[other.cues for other in others], given=heard.ask), heard.passages
     )
@@ -169,6 +189,44 @@ def features(
         covers.best(_stems(criterion.asks)),
     ]
     return values, found.passage
+
+
+def reference(criterion: Criterion) -> str:
+    """Returns the sentence that says what a criterion without cues is after: its highest level's, or the longer question's."""
+    top, asks = tuple(criterion.levels.values())[-1], _ASKS.sub("", criterion.asks)
+    return top if len(_stems(top)) >= len(_stems(asks)) else asks
+
+
+def reference_features(sentence: str, heard: Heard) -> list[float]:
+    """Returns the values that the reference line weighs; the last is a length, the others are from 0 to 1."""
+    covers, wanted = Covers(heard, {}), _stems(sentence)
+    recall, said = covers.anywhere(wanted), " ".join(passage.text for passage in heard.passages)
+    precision = covers.of_all(wanted)
+    new = wanted - heard.given
+    return [
+        recall,
+        precision,
+        2 * recall * precision / (recall + precision) if recall + precision else 0.0,
+        len(wanted & heard.all) / len(wanted) if wanted else 0.0,
+        len(new & heard.all) / len(new) if new else recall,
+        _cosine(_grams(sentence), _grams(said)),
+        float(evidence.denies(sentence) != evidence.denies(said)),
+        min(len(heard.all) / len(wanted), 3.0) if wanted else 0.0,
+    ]
+
+
+_ASKS = re.compile(r"^does the candidate \w+ (?:that |whether |how )?", re.IGNORECASE)
+
+
+def _grams(text: str, size: int = 3) -> Counter[str]:
+    joined = f" {' '.join(evidence.stems(text))} "
+    return Counter(joined[start : start + size] for start in range(len(joined) - size + 1))
+
+
+def _cosine(one: Counter[str], other: Counter[str]) -> float:
+    product = sum(count * other[gram] for gram, count in one.items())
+    length = math.sqrt(sum(n * n for n in one.values()) * sum(n * n for n in other.values()))
+    return product / length if length else 0.0
 
 
 @lru_cache(maxsize=50_000)

@@ -50,12 +50,14 @@ def rate(part: Part) -> Opinion:
 
 def _rated(criterion: Criterion, found: Match) -> Rated:
     names = tuple(criterion.levels)
-    reached = match.weights().reached(found.score, len(names))
-    if not reached or found.passage is None:
+    if not found.reached or found.passage is None:
         return Rated(
             criterion.id, names[0], (), "Nothing that you said comes near enough in its words to what is asked for."
         )
     words = (Words(found.passage.turn, found.passage.text),)
     return Rated(
-        criterion.id, names[reached], words, "Of all that you said, these words come nearest to what is asked for."
+        criterion.id,
+        names[found.reached],
+        words,
+        "Of all that you said, these words come nearest to what is asked for.",
     )

@@ -11,7 +11,7 @@ from mockint.content import Frozen
 from mockint.interview.leaks import Held
 from mockint.interview.moves import Mark, Probe, Reading
 from mockint.llm import Message, OnText, Recorder
-from mockint.match import Heard, match, weights
+from mockint.match import Heard, match
 from mockint.prompts import Prompt
 from mockint.transcript import Part
 
@@ -61,7 +61,7 @@ class OfflineInterviewer:
         for criterion in part.rubric.criteria:
             others = [other for other in part.rubric.criteria if other is not criterion]
             levels = len(criterion.levels)
-            reached = weights().reached(match(criterion, others, said).score, levels)
+            reached = match(criterion, others, said).reached
             marks[criterion.id] = "shown" if reached == levels - 1 else "partial" if reached else "absent"
         wrong = [flag.id for flag in part.rubric.red_flags if evidence.claim(flag.cues, heard, least=WRONG)]
         return Reading(marks, tuple(wrong), gave_up(part.answers[-1].text))
