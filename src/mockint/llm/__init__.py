@@ -125,6 +125,18 @@ class Adapter(Protocol):
         """Lets go of its connections; they belong to the event loop in which they were made."""
 
 
+class _Shown:
+    """Passes a stream on, and remembers that it has begun: what a listener has seen is not begun again."""
+
+    def __init__(self, on_text: OnText) -> None:
+        self._on_text = on_text
+        self.begun = False
+
+    def __call__(self, piece: str) -> None:
+        self.begun = True
+        self._on_text(piece)
+
+
 @dataclass(frozen=True)
 class Model:
     adapter: Adapter
@@ -149,16 +161,10 @@ class Model:
             ModelUnavailable: still failing after the last try, or the deadline has passed.
         """
         began = self.clock.seconds()
-        shown = False
-
-        def show(piece: str) -> None:
-            nonlocal shown
-            shown = True
-            if on_text:
-                on_text(piece)
+        show = _Shown(on_text) if on_text else None
 
         def worth_it(state: RetryCallState) -> bool:
-            return not shown and retry_if_exception_type(ModelUnavailable)(state)
+            return not (show and show.begun) and retry_if_exception_type(ModelUnavailable)(state)
 
         tries = AsyncRetrying(
             retry=worth_it, stop=stop_after_attempt(self.tries), wait=self._wait, reraise=True, sleep=asyncio.sleep
@@ -168,9 +174,7 @@ class Model:
                 async for attempt in tries:
                     with attempt:
                         left = self.deadline_seconds - (self.clock.seconds() - began)
-                        raw = await self.adapter.call(
-                            messages, schema=schema, on_text=show if on_text else None, deadline=max(left, 0.001)
-                        )
+                        raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=max(left, 0.001))
         except TimeoutError as exc:
             raise ModelUnavailable(
                 f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
@@ -207,20 +211,13 @@ class Fallback:
         self, messages: Sequence[Message], *, schema: type[T] | None = None, on_text: OnText | None = None
     ) -> Reply[T]:
         """As `Model.reply`; a stream that has begun to show is not begun again by another one."""
-        shown = False
-
-        def show(piece: str) -> None:
-            nonlocal shown
-            shown = True
-            if on_text:
-                on_text(piece)
-
+        show = _Shown(on_text) if on_text else None
         asked = self.first
         for name in (*self.others, None):
             try:
-                return await asked.reply(messages, schema=schema, on_text=show if on_text else None)
+                return await asked.reply(messages, schema=schema, on_text=show)
             except ModelUnavailable:
-                if shown or name is None:
+                if (show and show.begun) or name is None:
                     raise
             asked = self.connect(name)
         raise AssertionError("the last one replies or raises")
