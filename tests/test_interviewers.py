@@ -175,4 +175,5 @@ def test_turn_that_was_begun_goes_on_after_a_pause() -> None:
     spoken, shown, _ = probed(f"{begun} it is that holding keeps the holding steady.", HARMLESS)
     assert spoken.text.endswith(f" … {HARMLESS}")
     assert " ".join(shown.split()).endswith(f"… {HARMLESS}")
+    assert shown.split() == spoken.text.split()  # and what was begun is not shown twice
     assert "keeps" not in spoken.text + shown

@@ -604,12 +604,9 @@ def bank_new(
     ] = Path(),
 ) -> None:
     """Write the three commented files of a new question, with blanks to fill in."""
-    from mockint.bank import TRACKS
-    from mockint.content import near
     from mockint.skeleton import write_skeleton
 
-    if track not in TRACKS:
-        raise UsageError(f"There is no track {track!r}{near(track, TRACKS)}", hint="Choose one of the tracks.")
+    _check_tracks([track])
     for path in write_skeleton(content, track, slug):
         typer.echo(str(path))
 

@@ -163,10 +163,6 @@ def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
     return pairs
 
 
-def editor() -> str | None:
-    return os.environ.get("VISUAL") or os.environ.get("EDITOR")
-
-
 def prefers_plain() -> bool:
     """Whether the terminal cannot move its cursor."""
     return os.environ.get("TERM", "") in {"", "dumb", "unknown"}

@@ -153,21 +153,21 @@ class ModelInterviewer:
         self, part: Part, asked: list[Message], *, purpose: str, prompt: Prompt, show: OnText, authored: str
     ) -> Spoken:
         """Has the model speak; a turn that gives an answer away is asked for once more, and then replaced by authored words."""
-        before, withheld = "", list[str]()
+        said, withheld = "", list[str]()
         for _ in range(2):
             held = Held(part, show)
-            if before:
-                show(f"{before} … ")
             reply = await self._model.reply(asked, purpose=purpose, prompt=prompt.digest, on_text=held)
             held.finish()
             if held.leak is None:
-                return Spoken(f"{before} … {reply.text.strip()}".removeprefix(" … "), tuple(withheld))
+                return Spoken(f"{said}{reply.text.strip()}", tuple(withheld))
             withheld.append(held.leak)
-            before = " … ".join(text for text in (before, held.shown.strip()) if text)
+            if begun := held.shown.strip():
+                said += f"{begun} … "
+                show(" … ")
             again = f"That gives away: “{held.leak}”. Say it again without these words, and without anything like them."
             asked = [*asked, Message(role="assistant", content=reply.text), Message(role="user", content=again)]
         show(authored)
-        return Spoken(f"{before} … {authored}".removeprefix(" … "), tuple(withheld), authored=True)
+        return Spoken(f"{said}{authored}", tuple(withheld), authored=True)
 
 
 def messages(prompt: Prompt, **variables: object) -> list[Message]:

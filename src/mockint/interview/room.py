@@ -148,8 +148,8 @@ class Room:
                     assert_never(move)
         return self.now
 
-    def _finish(self, outcome: Outcome) -> None:
-        self._write(SessionFinished, outcome=outcome)
+    def _finish(self, outcome: Outcome, *, t: float | None = None) -> None:
+        self._write(SessionFinished, t=t, outcome=outcome)
         self._screen.note(CLOSING[outcome])
 
     def _recall(self) -> None:
@@ -202,8 +202,7 @@ class Room:
         text = None if heard.text is None else heard.text.strip()
         match text:
             case None | "/quit":
-                self._write(SessionFinished, t=t, outcome="quit")
-                self._screen.note(CLOSING["quit"])
+                self._finish("quit", t=t)
             case "" | "/help" | "/time" | "/repeat":
                 self._aside(part, t)
                 self._help_out(text, part)
