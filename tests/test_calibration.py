@@ -18,11 +18,14 @@ from mockint.calibration import (
     agreement,
     read_gold,
     samples,
+    shipped,
+    shipped_figures,
     told,
     try_out,
 )
 from mockint.content import roots
 from mockint.errors import ContentError
+from mockint.grade import Grade
 from mockint.grading.grader import offline
 from mockint.llm import Usage
 from tests.conftest import Run, StandingClock
@@ -162,10 +165,12 @@ def test_result_speaks_for_a_grade_until_its_rubric_changes(run: Run, tmp_path: 
     (tmp_path / "c.yaml").write_text("hybrid-search:\n  answer: BM25 matches the literal term and rare words.\n")
     start = ("start", "--question", "hybrid-search", "--answers", tmp_path / "c.yaml")
     name = run(*start).out.strip()
-    assert "nobody has measured" in run("report", name).out
+    unseen = shipped_figures()
+    assert f"on {unseen.ratings} ratings of sample answers" in run("report", name).out
     done = run("calibrate", "--track", "rag", "--json")
     assert done.json["state"] in ("calibrated", "uncalibrated")
-    assert "its agreement with people has a kappa of" in run("report", name).out
+    mine = f"on {done.json['agreement']['ratings']} ratings of sample answers"
+    assert mine in run("report", name).out
     own = tmp_path / "own" / "rubrics" / "rag"
     own.mkdir(parents=True)
     from tests.conftest import ROOT
@@ -173,7 +178,20 @@ def test_result_speaks_for_a_grade_until_its_rubric_changes(run: Run, tmp_path: 
     text = (ROOT / "rubrics" / "rag" / "hybrid-search.yaml").read_text()
     (own / "hybrid-search.yaml").write_text(text.replace("weight: 3", "weight: 4", 1))
     other = run(*start, "--content", tmp_path / "own").out.strip()
-    assert "nobody has measured" in run("report", other).out
+    assert mine not in run("report", other).out
+    assert f"on {unseen.ratings} ratings of sample answers" in run("report", other).out
+
+
+def test_shipped_figures_speak_for_the_offline_grader_that_they_were_measured_with_and_no_other(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text("hybrid-search:\n  answer: BM25 matches the literal term and rare words.\n")
+    name = run("start", "--question", "hybrid-search", "--answers", tmp_path / "c.yaml").out.strip()
+    assert "So read 0." in run("report", name).out, "an estimate, with its interval"
+    grade = Grade.model_validate_json(next((tmp_path / "home").glob("sessions/*/grades/*.json")).read_bytes())
+    assert shipped(grade)
+    assert shipped(grade.model_copy(update={"stamp": grade.stamp.model_copy(update={"prompt": "sha256:0"})})) is None
+    assert shipped(grade.model_copy(update={"stamp": grade.stamp.model_copy(update={"grader": "judge"})})) is None
 
 
 def test_bank_test_shows_what_differs(run: Run) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockint.evidence import claim, cues, locate, own, passages, search, stems
+from mockint.evidence import claim, cues, locate, opposes, order, own, passages, search, stems
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,23 @@ def test_passage_is_evidence_only_if_it_says_something(said: str, kept: bool) ->
 
 def test_same_sentence_counts_once() -> None:
     assert len(own(passages(2, "I sort them by cause. I sort them by cause."), [])) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "opposed"),
+    [
+        ("A reranker does not read the query and the passage together.", True),
+        ("It is not true that a reranker reads the query and the passage together.", True),
+        ("A reranker reads the query and the passage together.", False),
+        ("A reranker reads the query and the passage together, not each alone, and so it is slow but sharp.", False),
+        ("I would not use a reranker for this.", False),
+    ],
+)
+def test_same_words_with_a_denial_more_are_the_opposite(said: str, opposed: bool) -> None:
+    assert opposes(said, "A reranker reads the query and the passage together.") is opposed
+
+
+def test_order_is_the_share_of_shared_words_in_the_same_order() -> None:
+    assert order("one two three four five six", "one two three four five six") == 1
+    assert order("six five four three two one", "one two three four five six") == pytest.approx(1 / 6)
+    assert order("two one", "one two") == 1, "too few to have an order"

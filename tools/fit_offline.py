@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import json
 import math
+import random
+import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +32,19 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mockint import evidence, match
+from mockint import calibration, evidence, match, wordorder
 from mockint.bank import Bank, load_bank
+from mockint.calibration import Shipped
 from mockint.content import roots
+from mockint.grading.offline import ON_TOPIC, OfflineGrader
 from mockint.match import Heard, Line, Weights
 
 OUT = Path(match.__file__).with_name("match.json")
+ORDER = Path(wordorder.__file__).with_name("wordorder.json")
+SHIPPED = Path(calibration.__file__).with_name("shipped.json")
 STRENGTH = 10.0
+STRAY = 91
+"""How far away the question is whose model answer is given instead."""
 Vector = NDArray[np.float64]
 
 
@@ -64,7 +73,8 @@ def gather(bank: Bank) -> Data:
     for question in bank.questions.values():
         rubric = bank.rubric(question)
         for sample in bank.samples(question):
-            heard = Heard(evidence.own(evidence.passages(1, sample.text), [question.ask]), ask=question.ask)
+            said = evidence.own(evidence.passages(1, sample.text), [question.ask])
+            heard = Heard(said, ask=question.ask)
             pair = vectors.transform([sample.text, rubric.answer])
             for criterion in rubric.criteria:
                 others = [other for other in rubric.criteria if other is not criterion]
@@ -78,12 +88,15 @@ def gather(bank: Bank) -> Data:
     return Data(np.array(rows), baselines, np.array(points), questions, answers)
 
 
-def folds(values: Vector, data: Data, make: type | None = None) -> Vector:
+def plain(values: Vector, points: Vector) -> Callable[[NDArray[np.int_]], LinearRegression]:
+    return lambda rows: LinearRegression().fit(values[rows], points[rows])
+
+
+def folds(values: Vector, data: Data, fit: Callable[[NDArray[np.int_]], Pipeline | LinearRegression]) -> Vector:
     """Returns predictions for each row by a model that was fitted on other questions."""
     predicted = np.zeros(len(data.points))
     for train, test in GroupKFold(10).split(values, data.points, data.questions):
-        model = make() if make else make_pipeline(StandardScaler(), Ridge(STRENGTH))
-        predicted[test] = model.fit(values[train], data.points[train]).predict(values[test])
+        predicted[test] = fit(train).predict(values[test])
     return predicted
 
 
@@ -98,7 +111,7 @@ def rated(predicted: Vector, low: float, high: float) -> NDArray[np.int_]:
     return (predicted >= low).astype(int) + (predicted >= high)
 
 
-def tell(name: str, predicted: Vector, data: Data) -> tuple[float, float]:
+def tell(name: str, predicted: Vector, data: Data) -> dict[str, float]:
     """Prints agreement with the stated levels; thresholds are of the same folds."""
     stated = np.round(data.points * 2).astype(int)
     chosen = np.zeros_like(stated)
@@ -109,12 +122,14 @@ def tell(name: str, predicted: Vector, data: Data) -> tuple[float, float]:
     place = np.array([where[answer] for answer in data.answers])
     count = np.bincount(place)
     ours, theirs = (np.bincount(place, weights=values) / count for values in (chosen / 2, data.points))
-    kappa = cohen_kappa_score(stated, chosen, weights="quadratic")
-    print(
-        f"{name:<16} kappa {kappa:.3f}  exact {np.mean(chosen == stated):.3f}  score: error "
-        f"{np.mean(abs(ours - theirs)):.3f}, correlation {np.corrcoef(ours, theirs)[0, 1]:.3f}"
-    )
-    return steps(predicted, data.points)
+    reached = {
+        "kappa": cohen_kappa_score(stated, chosen, weights="quadratic"),
+        "exact": np.mean(chosen == stated),
+        "error": np.mean(abs(ours - theirs)),
+        "correlation": np.corrcoef(ours, theirs)[0, 1],
+    }
+    print(f"{name:<16} " + "  ".join(f"{what} {value:.3f}" for what, value in reached.items()))
+    return {what: round(float(value), 3) for what, value in reached.items()}
 
 
 def line(scaler: StandardScaler, weights: Vector, bias: float, steps: dict[int, tuple[float, ...]]) -> Line:
@@ -125,6 +140,46 @@ def line(scaler: StandardScaler, weights: Vector, bias: float, steps: dict[int, 
         bias=round(bias, 5),
         steps={levels: tuple(round(float(step), 3) for step in found) for levels, found in steps.items()},
     )
+
+
+def negated(text: str) -> str:
+    """Puts a "not" into every sentence."""
+    auxiliary = r"\b(is|are|was|were|can|could|will|would|should|has|have|had|does|do|did|may|might|must)\b"
+    told = []
+    for sentence in re.split(r"(?<=[.!?])\s+", text):
+        put, found = re.subn(auxiliary, r"\1 not", sentence, count=1)
+        first, _, rest = sentence.partition(" ")
+        told.append(put if found else f"{first} does not {rest}")
+    return " ".join(told)
+
+
+def shuffled(text: str, seed: str) -> str:
+    words = text.split()
+    random.Random(seed).shuffle(words)  # noqa: S311 (a repeatable order)
+    return " ".join(words)
+
+
+def tell_order(bank: Bank) -> None:
+    """Prints how often whole answers are taken for a heap of words, as they are and shuffled."""
+    texts = [s.text for q in bank.questions.values() for s in bank.samples(q)]
+    as_is, mixed = (
+        np.mean([wordorder.is_heap(text) for text in some])
+        for some in (texts, [shuffled(t, str(n)) for n, t in enumerate(texts)])
+    )
+    print(f"word order: {as_is:.3f} of {len(texts)} sample answers are taken for a heap, shuffled {mixed:.3f}")
+
+
+def tell_topic(bank: Bank) -> None:
+    """Prints how often answers are taken for being about something else: the samples, and another question's model answer."""
+    every = list(bank.questions.values())
+    shares: dict[str, list[bool]] = {"sample answers": [], "model answers to another question": []}
+    for place, question in enumerate(every):
+        other = bank.rubric(every[(place + STRAY) % len(every)]).answer
+        for kind, texts in zip(shares, ([s.text for s in bank.samples(question)], [other]), strict=True):
+            for text in texts:
+                heard = Heard(evidence.own(evidence.passages(1, text), [question.ask]), ask=question.ask)
+                shares[kind].append(heard.on_topic(bank.rubric(question).criteria) < ON_TOPIC)
+    print("not about the question:", "; ".join(f"{np.mean(found):.3f} of {kind}" for kind, found in shares.items()))
 
 
 def fit_reference(path: Path) -> Line:
@@ -143,21 +198,33 @@ def fit_reference(path: Path) -> Line:
     sets = np.array([row["set"] for row in rows])
 
     def fresh() -> Pipeline:
-        return make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+        return make_pipeline(StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced", max_iter=3000))
 
-    guessed = np.zeros(len(rows), dtype=bool)
-    for train, test in GroupKFold(10).split(values, right, groups):
-        guessed[test] = fresh().fit(values[train], right[train]).predict(values[test])
-    print(
-        f"reference line: macro-F1 {f1_score(right, guessed, average='macro'):.3f} on {len(rows)} answers, ten folds by question"
-    )
-    for name in sorted(set(sets)):
-        mine, model = sets == name, fresh()
-        over = f1_score(right[mine], guessed[mine], average="macro")
-        other = model.fit(values[~mine], right[~mine]).predict(values[mine])
-        print(
-            f"  {name}: {over:.3f}; fitted on the other set alone: {f1_score(right[mine], other, average='macro'):.3f}"
-        )
+    def guess(features: Vector) -> Vector:
+        guessed = np.zeros(len(rows))
+        for train, test in GroupKFold(10).split(features, right, groups):
+            guessed[test] = fresh().fit(features[train], right[train]).predict_proba(features[test])[:, 1]
+        return guessed
+
+    said, wanted = [row["student_answer"] for row in rows], [row["reference_answers"][0] for row in rows]
+    tfidf = TfidfVectorizer(sublinear_tf=True, stop_words="english").fit(wanted)
+    cosines = tfidf.transform(said).multiply(tfidf.transform(wanted)).sum(axis=1).A1[:, None]
+    lengths = np.log([1 + len(text.split()) for text in said])[:, None]
+    print(f"{len(rows)} answers to one reference each, correct or not, ten folds by question:")
+    for name, features in (("TF-IDF cosine", cosines), ("length alone", lengths), ("reference line", values)):
+        guessed = guess(features)
+        for part in (*sorted(set(sets)), "both"):
+            mine = (sets == part) | (part == "both")
+            stated, given = right[mine], guessed[mine] > 0.5
+            print(
+                f"{name:<16} {part:<12} macro-F1 {f1_score(stated, given, average='macro'):.3f}  exact {np.mean(stated == given):.3f}  "
+                f"kappa {cohen_kappa_score(stated, given):.3f}  error {np.mean(stated != given):.3f}  "
+                f"correlation {np.corrcoef(stated, guessed[mine])[0, 1]:.3f}"
+            )
+    for part in sorted(set(sets)):
+        mine = sets == part
+        other = fresh().fit(values[~mine], right[~mine]).predict(values[mine])
+        print(f"{part}, fitted on the other set alone: macro-F1 {f1_score(right[mine], other, average='macro'):.3f}")
     whole = fresh().fit(values, right)
     return line(
         whole[0], whole[1].coef_[0], float(whole[1].intercept_[0]), {2: (0.0,), 3: (-0.5, 0.5), 4: (-0.8, 0.0, 0.8)}
@@ -166,6 +233,10 @@ def fit_reference(path: Path) -> Line:
 
 def main() -> None:
     bank = load_bank(roots())
+    counts = wordorder.count(text for q in bank.questions.values() for text in (q.ask, bank.rubric(q).answer))
+    ORDER.write_text(json.dumps(counts.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
+    wordorder.counts.cache_clear()
+    tell_order(bank)
     rare, unseen = rarity(bank)
     size = len(match.FEATURES)
     blank = Line(mean=(0,) * size, scale=(1,) * size, weights=(0,) * size, bias=0, steps={})
@@ -177,9 +248,16 @@ def main() -> None:
         f"{len(data.points)} ratings of {len(set(data.answers))} answers to {len(set(data.questions))} questions, ten folds by question"
     )
     for name, values in data.baselines.items():
-        tell(name, folds(values, data, LinearRegression), data)
-    low, high = tell("offline grader", folds(data.features, data), data)
-    model = make_pipeline(StandardScaler(), Ridge(STRENGTH)).fit(data.features, data.points)
+        tell(name, folds(values, data, plain(values, data.points)), data)
+    tell_topic(bank)
+
+    def fit(rows: NDArray[np.int_]) -> Pipeline:
+        return make_pipeline(StandardScaler(), Ridge(STRENGTH)).fit(data.features[rows], data.points[rows])
+
+    unseen_questions = folds(data.features, data, fit)
+    reached = tell("offline grader", unseen_questions, data)
+    low, high = steps(unseen_questions, data.points)
+    model = fit(np.arange(len(data.points)))
     # Criteria with two or four levels are few; their steps lie between and around those of three.
     steps_ = {2: ((low + high) / 2,), 3: (low, high), 4: (low * 0.85, (low + high) / 2, high)}
     cued = line(model[0], model[1].coef_, float(model[1].intercept_), steps_)
@@ -191,7 +269,16 @@ def main() -> None:
     fitted = Weights(cued=cued, reference=reference, rarity=rare, unseen=unseen)
     if "--dry-run" not in sys.argv:
         OUT.write_text(json.dumps(fitted.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"wrote {OUT.name}")
+        match.weights_digest.cache_clear()
+        wordorder.counts_digest.cache_clear()
+        known = Shipped(
+            prompt=OfflineGrader().prompt,
+            ratings=len(data.points),
+            questions=len(set(data.questions)),
+            **{name: reached[name] for name in ("kappa", "error", "correlation")},
+        )
+        SHIPPED.write_text(known.model_dump_json() + "\n", encoding="utf-8")
+        print(f"wrote {OUT.name}, {ORDER.name} and {SHIPPED.name}")
 
 
 if __name__ == "__main__":

@@ -26,14 +26,13 @@ from mockint.content import Frozen, digest, near
 from mockint.errors import ContentError, UsageError
 from mockint.grade import Grade, Scored
 from mockint.grading import Grader
-from mockint.grading.grader import Calls, grade_parts
+from mockint.grading.grader import AT_ONCE, Calls, grade_parts
 from mockint.llm import Usage
 from mockint.rubric import Rubric, TargetLevel
 
 LEAST_RATINGS, LEAST_QUESTIONS, LEAST_KAPPA, MOST_ERROR = 200, 20, 0.6, 0.15
 """The bar that a grader has to meet to be called calibrated: ratings, questions, quadratic-weighted kappa (above 0.6 agreement is
 "substantial" in Landis and Koch, 1977) and the mean absolute error of a question's score."""
-AT_ONCE = 4
 RESAMPLES = 1000
 _SCALE = 12
 """Levels of criteria with two, three or four of them, on one scale of whole numbers."""
@@ -200,15 +199,17 @@ async def try_out(
     maker: Callable[[Calls], Grader],
     clock: Clock,
     level: TargetLevel = "staff",
+    at_once: int = AT_ONCE,
     done: Callable[[], None] = lambda: None,
 ) -> Trial:
     """Grades every gold answer. At the default level every criterion is expected, so that none hides as a bonus.
 
     Args:
+        at_once: answers that are graded at the same time.
         done: called after each answer.
     """
     _refuse_unknown(gold, bank)
-    gate = asyncio.Semaphore(AT_ONCE)
+    gate = asyncio.Semaphore(at_once)
 
     async def one(answer: Gold) -> Grade | str:
         async with gate:
@@ -430,6 +431,35 @@ def keep(folder: Path, trial: Trial, found: Agreement, *, clock: Clock) -> Calib
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     write(folder / f"{digest(trial.stamp)[7:23]}.json", made.model_dump_json(indent=1) + "\n")
     return made
+
+
+class Shipped(Frozen):
+    """What the offline grader reaches on questions that it was not fitted on; measured when it was fitted (tools/fit_offline.py)."""
+
+    prompt: str
+    ratings: int
+    questions: int
+    kappa: float
+    error: float
+    """Mean absolute error of a question's score."""
+    correlation: float
+
+
+FITTED = (
+    "\nThe offline grader's weights were fitted on these answers. On questions that it was not fitted on its kappa was {known.kappa}, its "
+    "error {known.error} and its correlation {known.correlation}."
+)
+
+
+def shipped_figures() -> Shipped:
+    return Shipped.model_validate_json(Path(__file__).with_name("shipped.json").read_bytes())
+
+
+def shipped(grade: Grade) -> Shipped | None:
+    """Returns what is known of the grader that made the grade without trying it out: None for all but this version's offline one."""
+    found = shipped_figures()
+    same = grade.stamp.grader == "offline" and grade.stamp.prompt == found.prompt
+    return found if same else None
 
 
 def state_of(folder: Path, grade: Grade, rubrics: Mapping[str, Rubric]) -> Calibration | None:

@@ -422,20 +422,23 @@ def calibrate(
     track: Annotated[Optional[list[str]], typer.Option(help="Only this track's samples; repeatable.")] = None,
     grader: Annotated[Optional[str], typer.Option(help="The grader to try: PROVIDER/MODEL, or offline.")] = None,
     votes: Votes = 1,
+    concurrency: Annotated[int, typer.Option(min=1, max=500, help="Answers that are graded at the same time.")] = 4,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
     content: ContentDirs = None,
 ) -> None:
     """Show how far a grader agrees with the sample answers' levels, or with your own gold answers."""
-    from mockint.calibration import agreement, keep, read_gold, samples, told
+    from mockint.calibration import FITTED, agreement, keep, read_gold, samples, shipped_figures, told
     from mockint.clock import SystemClock
 
     settings, clock = _settings(config, home, content, {"models": _given(grader=grader)}), SystemClock()
     _check_tracks(track)
     bank = _bank(settings)
     chosen = [question for question in bank.questions.values() if not track or question.track in track]
-    trial = _try_out(read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes)
+    trial = _try_out(
+        read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes, at_once=concurrency
+    )
     for line in trial.failed:
         typer.echo(line, err=True)
     if not any(score.given is not None for score in trial.scores):
@@ -449,6 +452,8 @@ def calibrate(
             f"{trial.stamp['grader']} grader, model {trial.stamp['model']}\n\n{told(found, usage=trial.usage)}",
             nl=False,
         )
+        if not gold and trial.stamp["grader"] == "offline":
+            typer.echo(FITTED.format(known=shipped_figures()))
 
 
 # The bank
@@ -889,18 +894,20 @@ def _grader(config: Config, connections: Connections, reference: str, *, votes: 
 
 def _trust(store: Home, transcript: Transcript, grade: Grade) -> Trust | None:
     """Returns what is known of how far the grader that made the grade agrees with people."""
-    from mockint.calibration import state_of
+    from mockint.calibration import shipped, state_of
     from mockint.report import Trust
 
     answered = {answer.question for answer in grade.answers if answer.verdicts}
     rubrics = {part.question.id: part.rubric for part in transcript.parts if part.question.id in answered}
-    if not (found := state_of(store.path / "calibrations", grade, rubrics)):
-        return None
-    agreement = found.agreement
-    return Trust(found.state, agreement.ratings, agreement.kappa.value, agreement.score_error.value)
+    if found := state_of(store.path / "calibrations", grade, rubrics):
+        agreement = found.agreement
+        return Trust(found.state, agreement.ratings, agreement.kappa.value, agreement.score_error.value)
+    if known := shipped(grade):
+        return Trust("uncalibrated", known.ratings, known.kappa, known.error)
+    return None
 
 
-def _try_out(gold: list[Gold], bank: Bank, config: Config, *, votes: int = 1) -> Trial:
+def _try_out(gold: list[Gold], bank: Bank, config: Config, *, votes: int = 1, at_once: int = 4) -> Trial:
     """Grades gold answers, with a bar where somebody watches."""
     from mockint.calibration import try_out
     from mockint.clock import SystemClock
@@ -911,7 +918,7 @@ def _try_out(gold: list[Gold], bank: Bank, config: Config, *, votes: int = 1) ->
     connections = Connections(config, clock)
     maker = _grader(config, connections, config.settings.models.grader, votes=votes)
     with progress("grading", len(gold)) as done:
-        return _run(connections.closing(try_out(gold, bank, maker=maker, clock=clock, done=done)))
+        return _run(connections.closing(try_out(gold, bank, maker=maker, clock=clock, at_once=at_once, done=done)))
 
 
 def _verify(store: Home, name: str, config: Config, number: int | None, *, as_json: bool) -> None:

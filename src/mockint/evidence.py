@@ -17,6 +17,9 @@ SHORTEST_QUOTE = 3
 _REPEATS, _LISTED = 4, 12
 """Stems from which a passage can repeat a question, and words from which it can be a list of terms."""
 
+_ALIKE, _NEARLY, _ORDERED = 3, 0.75, 5
+"""Stems that two texts share from which they can say the same, the share of all from which they do, and words that have an order."""
+
 _STOP = frozenset(
     [
         "a",
@@ -267,6 +270,22 @@ def stems(text: str) -> tuple[str, ...]:
     return tuple(_stem(word) for word in re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower()) if word not in _STOP)
 
 
+def is_bare(word: str) -> bool:
+    """Whether a word in lower case carries no meaning of its own, such as "the"."""
+    return word in _STOP
+
+
+def telling(text: str) -> list[str]:
+    """Returns the words that carry meaning, in order and in lower case; denials are left out."""
+    words = re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower())
+    return [word for word in words if word not in _STOP and not _DENIAL.fullmatch(word)]
+
+
+def stem(word: str) -> str:
+    """Returns the stem of a word in lower case."""
+    return _stem(word)
+
+
 def locate(quote: str, text: str) -> str | None:
     """Returns the stretch of `text` that the quote repeats, white space and case aside, or None.
 
@@ -323,6 +342,47 @@ _DISMISSAL = re.compile(
 def denies(text: str) -> bool:
     """Whether a text says that something is not so."""
     return _DENIAL.search(text) is not None
+
+
+def opposes(said: str, stated: str) -> bool:
+    """Whether one text says what the other states, in nearly the same words, with one denial more or less."""
+    (mine, denials), (theirs, others) = _claimed(said), _claimed(stated)
+    shared = len(mine & theirs)
+    if shared < _ALIKE or shared < _NEARLY * len(mine | theirs):
+        return False
+    return (denials - others) % 2 == 1
+
+
+@lru_cache(maxsize=20_000)
+def _claimed(text: str) -> tuple[frozenset[str], int]:
+    """Returns the stems of a text without its denials, and how many of these it holds."""
+    return frozenset(stem for stem in stems(text) if not _DENIAL.fullmatch(stem)), len(_DENIAL.findall(text))
+
+
+def order(said: str, stated: str) -> float:
+    """Returns how far the words that two texts share come in the same order: the longest common subsequence as a share of them.
+
+    With fewer than five shared words, 1.
+    """
+    mine, theirs = _words(said), _words(stated)
+    shared = sum((Counter(mine) & Counter(theirs)).values())
+    return _longest_common(mine, theirs) / shared if shared >= _ORDERED else 1.0
+
+
+def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
+    row = [0] * (len(other) + 1)
+    for word in one:
+        before = 0
+        for place, against in enumerate(other, 1):
+            kept = row[place]
+            row[place] = before + 1 if word == against else max(row[place], row[place - 1])
+            before = kept
+    return row[-1]
+
+
+def _words(text: str) -> list[str]:
+    """Returns all words' stems, the bare ones too."""
+    return [_stem(word) for word in re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower())]
 
 
 def _share(phrase: frozenset[str], here: frozenset[str], worth: dict[str, float]) -> float:

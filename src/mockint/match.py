@@ -15,11 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mockint import evidence
+from mockint import evidence, vectors
 from mockint.content import digest
 from mockint.rubric import Criterion
 
@@ -40,6 +41,26 @@ FEATURES = (
     "top_level_alone",  # what only the highest level's sentence says
     "asks",
 )
+REFERENCE_FEATURES = (
+    "recall",
+    "precision",
+    "f1",
+    "plain_recall",
+    "new_recall",  # of what the question did not give away
+    "overlap",  # the cosine of the words
+    "grams_3",
+    "grams_4",
+    "denied",
+    "echo",  # the share of the words that the question gave
+    "length",
+    "elsewhere",  # the share of the words that are in neither
+    "near_recall",
+    "near_precision",
+    "near_new_recall",
+    "near",
+)
+SAME, FAR = 0.999, 0.3
+"""The cosine of two words from which they are the same, and below which they have nothing to do with each other."""
 GIVEN = 0.4
 """What a word counts that the question gave away."""
 
@@ -113,35 +134,42 @@ class Heard:
             if first.turn == second.turn
         ]
         self.windows = [*single, *pairs]
+        texts = [passage.text for passage in self.passages]
+        joined = [f"{one} {other}" for one, other in pairwise(texts)]
+        whole = [" ".join(texts)] if len(texts) > 2 else []
+        self.stretches = [*texts, *joined, *whole]
         self.all: Stems = frozenset().union(*single)
 
+    def on_topic(self, criteria: Iterable[Criterion]) -> float:
+        """Returns the share of all that was said which the question, the criteria's levels and their cues speak of."""
+        spoken_of = (_stems(text) for c in criteria for text in (*c.levels.values(), *c.cues))
+        return _cover(self.all, self.given.union(*spoken_of), self.given)
 
-@dataclass(frozen=True)
+
 class Covers:
     """How far stretches of an answer cover phrases of one criterion; words that other criteria's cues share count less."""
 
-    heard: Heard
-    shared: Mapping[str, int]
+    def __init__(self, heard: Heard, shared: Mapping[str, int]) -> None:
+        self._heard, self._shared = heard, shared
+        self._worths: dict[str, float] = {}
 
     def best(self, phrase: Stems) -> float:
-        return max((self._cover(phrase, window) for window in self.heard.windows), default=0.0)
+        total = self._total(phrase)
+        held = {phrase & window for window in self._heard.windows}
+        return max((self._total(part) / total for part in held), default=0.0) if total else 0.0
 
     def anywhere(self, phrase: Stems) -> float:
-        return self._cover(phrase, self.heard.all)
+        total = self._total(phrase)
+        return self._total(phrase & self._heard.all) / total if total else 0.0
 
-    def of_all(self, phrase: Stems) -> float:
-        """Returns the share of all that was said which the phrase holds."""
-        return self._cover(self.heard.all, phrase)
-
-    def _cover(self, phrase: Stems, window: Stems) -> float:
-        worth = {stem: self._worth(stem) for stem in phrase}
+    def _total(self, stems: Stems) -> float:
         # fsum: a sum over a set must not depend on the set's order, which changes from run to run.
-        total = math.fsum(worth.values())
-        return math.fsum(worth[stem] for stem in phrase & window) / total if total else 0.0
+        return math.fsum(map(self._worth, stems))
 
     def _worth(self, stem: str) -> float:
-        rare = weights().rarity.get(stem, weights().unseen)
-        return rare * (GIVEN if stem in self.heard.given else 1.0) / (1 + self.shared.get(stem, 0))
+        if stem not in self._worths:
+            self._worths[stem] = _worth(stem, self._heard.given) / (1 + self._shared.get(stem, 0))
+        return self._worths[stem]
 
 
 def match(criterion: Criterion, others: Sequence[Criterion], heard: Heard) -> Match:
@@ -198,27 +226,87 @@ def reference(criterion: Criterion) -> str:
 
 
 def reference_features(sentence: str, heard: Heard) -> list[float]:
-    """Returns the values that the reference line weighs; the last is a length, the others are from 0 to 1."""
-    covers, wanted = Covers(heard, {}), _stems(sentence)
-    recall, said = covers.anywhere(wanted), " ".join(passage.text for passage in heard.passages)
-    precision = covers.of_all(wanted)
-    new = wanted - heard.given
+    """Returns the values of REFERENCE_FEATURES for the stretch of the answer that comes nearest to the sentence."""
+    wanted, given = _stems(sentence), heard.given
+    stretches = [*heard.stretches] or [""]
+    nearest = max(stretches, key=lambda text: _overlap(wanted, _stems(text), given))
+    return _compared(sentence, nearest, heard)
+
+
+def _compared(sentence: str, said: str, heard: Heard) -> list[float]:
+    wanted, here, given = _stems(sentence), _stems(said), heard.given
+    recall, precision = _cover(wanted, here, given), _cover(here, wanted, given)
+    new = wanted - given
+    near = _nearness(sentence, said, given)
     return [
         recall,
         precision,
         2 * recall * precision / (recall + precision) if recall + precision else 0.0,
-        len(wanted & heard.all) / len(wanted) if wanted else 0.0,
-        len(new & heard.all) / len(new) if new else recall,
-        _cosine(_grams(sentence), _grams(said)),
+        len(wanted & here) / len(wanted) if wanted else 0.0,
+        len(new & here) / len(new) if new else recall,
+        _overlap(wanted, here, given),
+        _cosine(_grams(sentence, 3), _grams(said, 3)),
+        _cosine(_grams(sentence, 4), _grams(said, 4)),
         float(evidence.denies(sentence) != evidence.denies(said)),
-        min(len(heard.all) / len(wanted), 3.0) if wanted else 0.0,
+        len(here & given) / len(here) if here else 0.0,
+        min(len(here) / len(wanted), 3.0) if wanted else 0.0,
+        len(here - wanted - given) / len(here) if here else 0.0,
+        *near,
     ]
+
+
+def _nearness(sentence: str, said: str, given: Stems) -> tuple[float, float, float, float]:
+    """Returns recall and precision by the nearest word instead of the same one, recall of what the question did not give, and the
+    cosine of both texts' vectors.
+    """
+    ones, others = evidence.telling(sentence), evidence.telling(said)
+    if not ones or not others:
+        return 0.0, 0.0, 0.0, 0.0
+    table = vectors.similarities(ones, others)
+    left, right = [evidence.stem(word) for word in ones], [evidence.stem(word) for word in others]
+    same = [[one == other for other in right] for one in left]
+    table[same] = 1.0
+    worth, back = [_worth(stem, given) for stem in left], [_worth(stem, given) for stem in right]
+    fresh = [0.0 if stem in given else value for stem, value in zip(left, worth, strict=True)]
+    found, held = _softened(table.max(axis=1)), _softened(table.max(axis=0))
+    recall = _mean(found, worth)
+    return (
+        recall,
+        _mean(held, back),
+        _mean(found, fresh) if any(fresh) else recall,
+        vectors.likeness(ones, worth, others, back),
+    )
+
+
+def _softened(nearest: Iterable[float]) -> list[float]:
+    """Turns the cosine of the nearest word into a cover: the same word covers wholly, another at most 0.8, a far one not at all."""
+    return [1.0 if value > SAME else 0.8 * max(0.0, float(value) - FAR) / (1 - FAR) for value in nearest]
+
+
+def _mean(values: Sequence[float], worth: Sequence[float]) -> float:
+    # Rounded, since the vectors' last digits depend on the machine, and a grade must not.
+    return round(math.fsum(v * w for v, w in zip(values, worth, strict=True)) / math.fsum(worth), 4)
+
+
+def _worth(stem: str, given: Stems) -> float:
+    return weights().rarity.get(stem, weights().unseen) * (GIVEN if stem in given else 1.0)
+
+
+def _cover(wanted: Stems, here: Stems, given: Stems) -> float:
+    total = math.fsum(_worth(stem, given) for stem in wanted)
+    return math.fsum(_worth(stem, given) for stem in wanted & here) / total if total else 0.0
+
+
+def _overlap(one: Stems, other: Stems, given: Stems) -> float:
+    """Returns the cosine of two sets of stems, each as long as it is worth."""
+    lengths = math.fsum(_worth(s, given) ** 2 for s in one) * math.fsum(_worth(s, given) ** 2 for s in other)
+    return math.fsum(_worth(s, given) ** 2 for s in one & other) / math.sqrt(lengths) if lengths else 0.0
 
 
 _ASKS = re.compile(r"^does the candidate \w+ (?:that |whether |how )?", re.IGNORECASE)
 
 
-def _grams(text: str, size: int = 3) -> Counter[str]:
+def _grams(text: str, size: int) -> Counter[str]:
     joined = f" {' '.join(evidence.stems(text))} "
     return Counter(joined[start : start + size] for start in range(len(joined) - size + 1))
 

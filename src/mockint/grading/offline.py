@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mockint import evidence, match
+from mockint import evidence, match, vectors, wordorder
 from mockint.content import digest
 from mockint.grading import Flagged, Opinion, Rated, Words
 from mockint.grading.attempts import PATTERNS, own_words
@@ -18,6 +18,10 @@ from mockint.transcript import Part
 
 RAISED = 0.6
 """The cover of a misconception's cues from which it counts as claimed."""
+ON_TOPIC = 0.12
+"""The share of an answer's words that are about the question from which it is read as an answer. Of the bank's sample answers 1.3 % are
+below it (they earn 0.08 in the mean), of model answers to another question 55 % (tools/fit_offline.py)."""
+DISORDERED = "Not read, since its words are in no order of speech: turn {}."
 
 
 class OfflineGrader:
@@ -27,7 +31,16 @@ class OfflineGrader:
 
     @property
     def prompt(self) -> str:
-        return digest({"weights": match.weights_digest(), "raised": RAISED, "attempts": PATTERNS})
+        return digest(
+            {
+                "weights": match.weights_digest(),
+                "order": wordorder.counts_digest(),
+                "vectors": vectors.name(),
+                "raised": RAISED,
+                "on_topic": ON_TOPIC,
+                "attempts": PATTERNS,
+            }
+        )
 
     async def opinion(self, part: Part) -> Opinion:
         return rate(part)
@@ -35,17 +48,41 @@ class OfflineGrader:
 
 def rate(part: Part) -> Opinion:
     """Returns the offline opinion of one question's answers: the same answers get the same one."""
-    told = [turn.text for turn in part.turns if turn.speaker == "interviewer"]
-    said = evidence.own(own_words(part).passages, told)
-    heard = Heard(said, ask=part.question.ask)
-    criteria = part.rubric.criteria
+    said, note = _meant(part)
+    criteria, ask = part.rubric.criteria, part.question.ask
+    heard = Heard(said, ask=ask)
+    if all(c.cues for c in criteria) and heard.on_topic(criteria) < ON_TOPIC:
+        said, heard = [], Heard([], ask=ask)
     ratings = tuple(_rated(c, match.match(c, [other for other in criteria if other is not c], heard)) for c in criteria)
     flags = tuple(
         Flagged(flag.id, Words(claimed.turn, claimed.text))
         for flag in part.rubric.red_flags
         if (claimed := evidence.claim(flag.cues, said, least=RAISED))
     )
-    return Opinion(ratings, flags)
+    return Opinion(ratings, flags, note)
+
+
+def _meant(part: Part) -> tuple[list[evidence.Passage], str | None]:
+    """Returns what a candidate said in earnest: not the question again, not words in no order, not a statement of the rubric denied.
+
+    The note says what was left out for its order.
+    """
+    told = [turn.text for turn in part.turns if turn.speaker == "interviewer"]
+    stated = [part.rubric.answer, *(match.reference(c) for c in part.rubric.criteria if not c.cues)]
+    sentences = [passage.text for text in stated for passage in evidence.passages(0, text)]
+    heaps = {
+        turn.number
+        for turn in part.answers
+        if wordorder.is_heap(turn.text) or any(wordorder.scrambles(turn.text, text) for text in stated)
+    }
+    said = [
+        passage
+        for passage in evidence.own(own_words(part).passages, told)
+        if passage.turn not in heaps
+        and not wordorder.is_heap(passage.text)
+        and not any(evidence.opposes(passage.text, sentence) for sentence in sentences)
+    ]
+    return said, DISORDERED.format(", ".join(map(str, sorted(heaps)))) if heaps else None
 
 
 def _rated(criterion: Criterion, found: Match) -> Rated:
