@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,11 +20,14 @@ from mockint.events import AnswerGiven, Event
 from mockint.interview.interviewers import OfflineInterviewer
 from mockint.interview.room import Heard, Listening, Room, SaveDraft
 from mockint.store import Log, read_log
-from mockint.transcript import TurnKind, fold
+from mockint.transcript import Part, TurnKind, fold
 from tests.builders import planned, started
 
 PLAN = tuple(planned(name) for name in ("kettle", "pot", "pan"))
 ANSWERS = [f"Answer number {n}: it holds because of {n} things that I would name." for n in range(9)]
+
+
+T = TypeVar("T")
 
 
 class Silent:
@@ -30,6 +35,9 @@ class Silent:
     def piece(self, text: str) -> None: ...
     def note(self, text: str) -> None: ...
     def hide(self) -> None: ...
+
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
 
 
 class Speaker:
@@ -45,6 +53,9 @@ class Speaker:
             save(text[: part * len(text) // 4], part * 1.0)
             time.sleep(self.pause)
         return Heard(text, 4.0)
+
+    async def rate(self, part: Part) -> int | None:
+        raise AssertionError("nobody asked for ratings")
 
 
 class KilledAfter(Log):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from mockint.events import AnswerGiven, ClarificationGiven, HintGiven
 from mockint.interview.interviewers import OfflineInterviewer
-from mockint.interview.room import Heard, Left, Listening, Room, SaveDraft, clock_time
+from mockint.interview.room import Heard, Interrupted, Left, Listening, Room, SaveDraft, clock_time
 from mockint.store import Log, read_log
-from mockint.transcript import Transcript, TurnKind
+from mockint.transcript import Part, Transcript, TurnKind
 from tests.builders import planned, started
 from tests.conftest import StandingClock
+
+T = TypeVar("T")
+PRICE = "(From here on, what you say on this question earns 40% of its points.) "
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Says:
 
     lines: list[str | None]
     heard: list[Listening] = field(default_factory=list)
+    ratings: list[int | None] = field(default_factory=list)
 
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
         self.heard.append(listening)
@@ -32,6 +37,9 @@ class Says:
             save("half a thou", 5.0)
             raise Left
         return Heard(line, 10.0)
+
+    async def rate(self, part: Part) -> int | None:
+        return self.ratings.pop(0)
 
 
 @dataclass
@@ -42,7 +50,7 @@ class Written:
     shown: list[str] = field(default_factory=list)
 
     def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
-        assert text.split(" (")[0] in (self.log.path.read_text() + self.log.events[0].model_dump_json())
+        assert text.removeprefix(PRICE) in (self.log.path.read_text() + self.log.events[0].model_dump_json())
         self.shown.append(text)
 
     def piece(self, text: str) -> None:
@@ -53,6 +61,9 @@ class Written:
 
     def hide(self) -> None:
         self.shown.append("(hidden)")
+
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
 
 
 def interview(path: Path, *lines: str | None, **changes: Any) -> tuple[Transcript, Written, Says]:
@@ -86,7 +97,7 @@ def test_clock_counts_only_what_was_listened_to(path: Path) -> None:
 
 def test_hint_says_its_price_and_marks_what_follows(path: Path) -> None:
     now, screen, _ = interview(path, "/hint", "/hint", "/hint", "I don't know")
-    assert "Think of heat. (From here on, what you say on this question earns 40% of its points.)" in screen.shown
+    assert f"{PRICE}Think of heat." in screen.shown
     assert "There is no further hint for this question." in screen.shown
     assert now.parts[0].hints == 2
     assert [type(event) for event in read_log(path).events].count(HintGiven) == 2
@@ -198,3 +209,52 @@ def test_command_is_never_saved_as_a_draft(path: Path) -> None:
 def test_interview_is_closed_as_a_person_would(path: Path) -> None:
     _, screen, _ = interview(path, "I don't know", "I don't know")
     assert screen.shown[-1] == "That was the last question. Thank you; the interview ends here."
+
+
+def test_ratings_are_asked_for_each_answer_before_the_end(path: Path) -> None:
+    with Log(path) as log:
+        candidate = Says(["Well.", "Hm.", "Yes.", "/skip"], ratings=[4])
+        room = Room(log, clock=StandingClock(), candidate=candidate, screen=Written(log))
+        room.begin(started(planned("kettle"), planned("pot"), self_rate=True))
+        asyncio.run(room.run(OfflineInterviewer()))
+    assert [part.rating for part in room.now.parts] == [4, None], "nobody rates what they did not answer"
+    assert [event.kind for event in read_log(path).events[-2:]] == ["self_rated", "session_finished"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "answered"), [("Half a sen", True), ("", False), ("/ski", False), ("? how ma", False)]
+)
+def test_what_stands_when_the_clock_cuts_in_is_the_answer_unless_it_is_a_command(
+    path: Path, typed: str, answered: bool
+) -> None:
+    class Cut(Says):
+        async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+            assert listening.strict
+            assert listening.seconds_left == listening.question_seconds_left
+            return Heard(typed, listening.seconds_left, cut=True)
+
+    with Log(path) as log:
+        room = Room(log, clock=StandingClock(), candidate=Cut([]), screen=Written(log))
+        room.begin(started(planned("kettle"), strict_time=True))
+        asyncio.run(room.run(OfflineInterviewer()))
+    part = room.now.parts[0]
+    assert (part.answered, part.skipped, part.late) == (answered, not answered, False)
+    assert room.now.outcome == "completed"
+
+
+def test_interviewer_that_is_not_waited_for_is_stood_in_for(path: Path) -> None:
+    class Impatient(Written):
+        async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+            work.close()
+            raise Interrupted
+
+    with Log(path) as log:
+        screen = Impatient(log)
+        room = Room(log, clock=StandingClock(), candidate=Says(["Well.", None]), screen=screen)
+        room.begin(started(planned("kettle")))
+        with pytest.raises(Left):
+            asyncio.run(room.run(OfflineInterviewer()))
+    probe = room.now.parts[0].turns[-1]
+    assert probe.kind == "probe"
+    assert probe.text in screen.shown
+    assert any(event.kind == "probe_asked" and event.authored for event in read_log(path).events)

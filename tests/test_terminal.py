@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from mockint.interview.room import Listening
-from mockint.terminal import Screen, footer, safe
+from mockint.terminal import Screen, footer, rating, safe, wrapped
 from mockint.transcript import Part
 from tests.builders import planned
 from tests.conftest import ROOT
@@ -85,15 +90,29 @@ def test_footer_says_in_words_what_its_colours_say() -> None:
     assert "Alt-Enter to go on" in line(listening(100, paused=True), 80, "alt-enter")
 
 
+HURRIED = """
+import sys
+import time
+sys.argv[0] = "mockint"
+from mockint.clock import SystemClock
+SystemClock.seconds = lambda self: {} * time.monotonic()
+from mockint.cli import main
+main()
+"""
+
+
 class Terminal:
     """The program in a pseudo-terminal, and what its screen shows."""
 
-    def __init__(self, home: Path, *words: str, columns: int = 80, rows: int = 24, **environment: str) -> None:
+    def __init__(
+        self, home: Path, *words: str, columns: int = 80, rows: int = 24, hurry: int = 1, **environment: str
+    ) -> None:
+        """Starts the program; its clock runs `hurry` times as fast as it should."""
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self._screen)
         self.child = pexpect.spawn(
             sys.executable,
-            ["-m", "mockint", *words, "--home", str(home)],
+            ["-c", HURRIED.format(hurry), *words, "--home", str(home)],
             dimensions=(rows, columns),
             env={"PATH": "/usr/bin:/bin", "TERM": "xterm-256color", "LANG": "C.UTF-8", **environment},
             encoding="utf-8",
@@ -104,16 +123,38 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self._screen.display)
 
+    def resize(self, columns: int, rows: int = 24) -> None:
+        self._screen.resize(rows, columns)
+        self.child.setwinsize(rows, columns)
+
+    def settle(self) -> None:
+        """Feeds the screen until nothing more is about to change, but for the clock."""
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            with suppress(pexpect.TIMEOUT):
+                self._feed(self.child.read_nonblocking(4096, timeout=0.1))
+
+    def _feed(self, data: str) -> None:
+        self._stream.feed(data)
+        if "\x1b[6n" in data:  # asks where the cursor is
+            self.child.send(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
+
+    def ended(self) -> int | None:
+        """Waits for the end, and returns the exit code."""
+        while self.child.isalive():
+            with suppress(pexpect.TIMEOUT, pexpect.EOF):
+                self._stream.feed(self.child.read_nonblocking(4096, timeout=0.1))
+        self.child.close()
+        code: int | None = self.child.exitstatus
+        return code
+
     def until(self, *what: str) -> str:
         """Feeds the screen until it shows all of them."""
         for _ in range(200):
             if all(part in self.text for part in what):
                 return self.text
             try:
-                data = self.child.read_nonblocking(4096, timeout=0.1)
-                if "\x1b[6n" in data:  # asks where the cursor is
-                    self.child.send(f"\x1b[{self._screen.cursor.y + 1};{self._screen.cursor.x + 1}R")
-                self._stream.feed(data)
+                self._feed(self.child.read_nonblocking(4096, timeout=0.1))
             except pexpect.TIMEOUT:
                 continue
             except pexpect.EOF:
@@ -208,3 +249,236 @@ def test_conversation_and_result_through_a_pipe(tmp_path: Path) -> None:
     done = subprocess.run([*command, *answers], capture_output=True, text=True, check=True)
     assert len(done.stdout.split()) == 1
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def log_of(home: Path) -> str:
+    return next(home.glob("sessions/*/events.jsonl")).read_text(encoding="utf-8")
+
+
+def test_resize_in_the_middle_of_typing_keeps_the_question_and_the_draft_once_each(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    said = "I would run the dense and the lexical search beside each other and merge what they return"
+    room.type(said)
+    room.until("they return")
+    for columns in (60, 100, 72):
+        room.resize(columns)
+        room.settle()
+        told = " ".join(room.text.split())
+        assert told.count("> I would run the dense") == 1
+        assert told.count("Question 1 of 1") == 1
+        assert said in told, "no word is cut"
+    room.type(" now\r")
+    room.until("Interviewer:")
+
+
+def test_soft_time_is_told_and_the_late_answer_is_kept(program: Any, tmp_path: Path) -> None:
+    room = program(*ONE, hurry=200)
+    room.until("Question 1/1:")
+    room.type("Exact strings")
+    room.until("time is up", "> Exact strings")
+    room.type(" such as part numbers\r")
+    room.until("Signal:")
+    assert "Exact strings such as part numbers" in log_of(tmp_path)
+    assert '"cut":true' not in log_of(tmp_path)
+    assert "some of it came after time was up" in next(tmp_path.glob("sessions/*/report.md")).read_text()
+
+
+def test_strict_time_submits_what_stands(program: Any, tmp_path: Path) -> None:
+    room = program(*ONE, "--strict-time", hurry=200)
+    room.until("Question 1/1:")
+    room.type("Exact strings such as part numb")
+    room.until("what you had typed is your answer", "Signal:")
+    assert room.ended() == 0
+    assert '"text":"Exact strings such as part numb","kind":"answer_given","cut":true' in log_of(tmp_path)
+
+
+def test_strict_time_with_nothing_typed_goes_on(program: Any, tmp_path: Path) -> None:
+    room = program("start", "--question", "hybrid-search", "--question", "kv-cache", "--strict-time", hurry=300)
+    room.until("Question 2 of 2")
+    room.type("\x03\x03")
+    assert room.ended() == 130
+    assert '"kind":"skipped"' in log_of(tmp_path)
+
+
+def test_killed_in_the_middle_of_a_sentence_comes_back_with_it(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("Rare words are matched by BM25")
+    room.until("by BM25")
+    time.sleep(2.5)  # a draft is saved every two seconds
+    room.until("by BM25")
+    room.child.kill(signal.SIGKILL)
+    again = program("resume")
+    again.until("Going on with", "> Rare words are matched by BM25")
+
+
+def test_every_command_and_a_push_back(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("/help\r")
+    room.until("/pause", "/edit")
+    room.type("/time\r")
+    room.until("Left for this question:")
+    room.type("/nonsense\r")
+    room.until("no command /nonsense")
+    room.type("? how many documents are there\r")
+    room.until("Interviewer:")
+    room.type("/repeat\r")
+    room.until("> /repeat", "Question 1 of 1")
+    room.type("I simply add the BM25 score and the cosine similarity, the raw scores, and sort by the sum.\r")
+    room.until("push back", "Talk me through why it holds")
+    room.type("/skip\r")
+    room.until("Then we leave that one.", "Signal:")
+    assert room.ended() == 0
+
+
+def test_own_rating_stands_beside_the_grade(program: Any, tmp_path: Path) -> None:
+    room = program(*ONE, "--self-rate")
+    room.until("Question 1/1:")
+    room.type("I don't know\r")
+    room.until("How well did you answer")
+    room.type("seven\r")
+    room.until("That is no rating")
+    room.type("5\r")
+    room.until("You said", "5 of 5", "Report:")
+    assert room.ended() == 0
+    assert (
+        "you rated yourself 5 of 5, more than the grade says" in next(tmp_path.glob("sessions/*/report.md")).read_text()
+    )
+
+
+def test_interrupts_while_rating_leave_the_ratings_out(program: Any, tmp_path: Path) -> None:
+    room = program(*ONE, "--self-rate")
+    room.until("Question 1/1:")
+    room.type("I don't know\r")
+    room.until("How well did you answer")
+    room.type("\x03")
+    room.until("Report:")
+    assert room.ended() == 0
+    assert "self_rated" not in log_of(tmp_path)
+
+
+def test_interrupts_while_paused_leave(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("/pause\r")
+    room.until("Paused: press Enter to go on")
+    assert "embeddings alone" not in room.text, "the question is hidden"
+    room.type("\x03\x03")
+    room.until("mockint resume")
+    assert room.ended() == 130
+
+
+def test_plain_screen_has_no_footer_no_boxes_and_no_colours(program: Any) -> None:
+    room = program(*ONE, "--plain")
+    room.until("Question 1 of 1", "leave it out", "\n>")
+    assert "Question 1/1:" not in room.text
+    room.type("/time\r")
+    room.until("Left for this question: 5:")
+    room.type("I don't know\r")
+    room.until("Signal:", "Report:")
+    assert "█" not in room.text
+    assert room.ended() == 0
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A model that thinks for long, or says a few words and then nothing more."""
+
+    words: tuple[str, ...] = ()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if '"stream":true' not in asked.replace(" ", ""):
+            time.sleep(30)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for word in self.words:
+            self.wfile.write(
+                f'data: {{"id":"1","object":"chat.completion.chunk","choices":[{{"index":0,"delta":{{"content":"{word} "}}}}]}}\n\n'.encode()
+            )
+            self.wfile.flush()
+        time.sleep(30)
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Path]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    path = tmp_path / "mockint.toml"
+    path.write_text(
+        f'[models]\ninterviewer = "lab/slow"\n[providers.lab]\nbase_url = "http://127.0.0.1:{server.server_port}/v1"\n'
+    )
+    yield path
+    server.shutdown()
+    server.server_close()
+
+
+def test_interrupt_while_the_interviewer_thinks_stops_the_call_and_not_the_session(
+    program: Any, slow: Path, tmp_path: Path
+) -> None:
+    room = program(*ONE, "--config", str(slow))
+    room.until("Question 1/1:")
+    room.type("Exact strings are matched by BM25.\r")
+    room.until("The interviewer is thinking … 1 s")
+    room.type("\x03")
+    room.until("the embedded interviewer stands in")
+    room.until("The interviewer is thinking")
+    room.type("\x03")
+    room.until("Interviewer:", "Question 1/1:")
+    assert "thinking" not in room.text, "the line is gone once it is over"
+    room.type("/quit\r")
+    room.until("Signal:")
+    assert room.ended() == 0
+    assert '"authored":true' in log_of(tmp_path)
+
+
+def test_interrupt_in_the_middle_of_a_stream_keeps_what_was_shown(
+    program: Any, slow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Slow, "words", ("And", "how", "would", "you", "put", *["this"] * 16))
+    room = program(*ONE, "--config", str(slow))
+    room.until("Question 1/1:")
+    room.type("? how many users are there\r")
+    room.until("Interviewer: And how would you")
+    room.type("\x03")
+    room.until("the embedded interviewer stands in", "And how would you put …", "Question 1/1:")
+    room.type("\x03\x03")
+    assert room.ended() == 130
+    assert "And how would you put … " in log_of(tmp_path)
+
+
+def test_interrupt_while_it_grades_leaves_the_session_to_be_graded_later(program: Any, slow: Path) -> None:
+    slow.write_text(slow.read_text().replace("interviewer", "grader"))
+    room = program(*ONE, "--config", str(slow))
+    room.until("Question 1/1:")
+    room.type("I don't know\r")
+    room.until("grading")
+    room.type("\x03")
+    room.until("Saved, and not graded. Grade it with:")
+    assert room.ended() == 130
+
+
+@pytest.mark.parametrize("room", [2, 7, 10, 40])
+def test_typed_line_is_broken_between_words(room: int) -> None:
+    text = "a bb ccc 两行字 dddddddd e  f"
+    places = wrapped(text, room)
+    assert places == sorted(set(places))
+    assert len(places) == len(text) + 1
+    assert wrapped("one two", 40) == list(range(8)), "nothing is moved where there is room"
+    if room == 10:
+        rows = ["a bb ccc ", "两行字 ", "dddddddd e", "  f"]
+        assert "".join(rows) == text
+
+
+def test_word_that_does_not_fit_goes_to_the_next_row() -> None:
+    assert wrapped("abc defg", 6) == [0, 1, 2, 3, 6, 7, 8, 9, 10]
+
+
+def test_rating_is_a_number_from_one_to_five() -> None:
+    assert [rating(text) for text in ("1", " 5 ", "0", "6", "five", "")] == [1, 5, None, None, None, None]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mockint.llm import Connections, Exchange
     from mockint.report import Trust
     from mockint.store import Home
+    from mockint.terminal import Screen
     from mockint.transcript import Transcript
 
 T = TypeVar("T")
@@ -58,6 +59,10 @@ ContentDirs = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Level = Annotated[Optional[str], typer.Option("--level", help="junior, mid, senior or staff.")]
 ModelRef = Annotated[Optional[str], typer.Option("--model", help="PROVIDER/MODEL, or offline.")]
+Plain = Annotated[
+    bool,
+    typer.Option("--plain", help="No footer, colours, boxes or redraws: for screen readers; /time tells the time."),
+]
 Votes = Annotated[int, typer.Option(help="Ask a model so often, criteria in another order each time.", min=1, max=15)]
 Answers = Annotated[Optional[Path], typer.Option("--answers", help="A scripted candidate: YAML, question id → answer.")]
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="An id, its beginning, or last.")]
@@ -111,6 +116,11 @@ def start(
     grader: Annotated[Optional[str], typer.Option(help="The grader's model alone.")] = None,
     answers: Answers = None,
     no_grade: Annotated[bool, typer.Option("--no-grade", help="Do not grade at the end.")] = False,
+    self_rate: Annotated[bool, typer.Option("--self-rate", help="Rate your own answers at the end.")] = False,
+    strict_time: Annotated[
+        bool, typer.Option("--strict-time", help="Submit what stands when a question's time is up.")
+    ] = False,
+    plain: Plain = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -126,7 +136,9 @@ def start(
     from mockint.terminal import Screen
 
     chosen = {"models": _given(interviewer=interviewer or model, grader=grader or model)}
-    settings = _settings(config, home, content, {**chosen, "interview": _given(level=level, minutes=minutes)})
+    room_flags = _given(level=level, minutes=minutes, self_rate=self_rate or None, strict_time=strict_time or None)
+    flags = {**chosen, "interview": room_flags, "terminal": _given(plain=plain or None)}
+    settings = _settings(config, home, content, flags)
     _check_tracks(track)
     clock = SystemClock()
     bank = _bank(settings)
@@ -136,10 +148,10 @@ def start(
     else:
         plan = _plan(bank, track or [], question or [], settings, count=questions, minutes=minutes, seed=seed)
     about = loop or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
-    store, screen = Home(settings.home), Screen()
+    store, screen = Home(settings.home), Screen(plain=settings.settings.terminal.plain)
     session = store.new_id(clock.now(), about)
     started = _started(session, bank, plan, settings, clock, seed=seed, minutes=minutes)
-    candidate = _candidate(answers, settings, clock)
+    candidate = _candidate(answers, settings, clock, screen)
     connections = Connections(settings, clock)
     connect = _connector(settings, connections, started.models.interviewer)
     if not no_grade:
@@ -149,7 +161,7 @@ def start(
         room.begin(started)
         screen.note(_welcome(started, bool(answers)))
         _interview(room, connections, connect(room.keep), session)
-    _finish(store, session, settings, clock, grade=not no_grade, as_json=as_json)
+    _finish(store, session, settings, clock, screen, grade=not no_grade, as_json=as_json)
 
 
 @app.command()
@@ -159,6 +171,7 @@ def resume(
     ] = None,
     answers: Answers = None,
     no_grade: Annotated[bool, typer.Option("--no-grade", help="Do not grade at the end.")] = False,
+    plain: Plain = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -170,15 +183,15 @@ def resume(
     from mockint.store import Home, Log
     from mockint.terminal import Screen
 
-    settings, clock = _settings(config, home, None, {}), SystemClock()
-    store, screen = Home(settings.home), Screen()
+    settings, clock = _settings(config, home, None, {"terminal": _given(plain=plain or None)}), SystemClock()
+    store, screen = Home(settings.home), Screen(plain=settings.settings.terminal.plain)
     name = store.resolve(session) if session else store.unfinished()
     with Log(store.log(name)) as log:
         if log.torn:
             screen.note(f"The last write of {name} was cut off ({log.torn} bytes); the session goes on before it.")
         if not log.events:
             raise SessionError(f"The session {name!r} never began.", hint="Begin one with: mockint start")
-        room = Room(log, clock=clock, candidate=_candidate(answers, settings, clock), screen=screen)
+        room = Room(log, clock=clock, candidate=_candidate(answers, settings, clock, screen), screen=screen)
         if room.now.outcome is not None:
             raise SessionError(f"The session {name!r} is finished.", hint=f"Read it with: mockint report {name}")
         connections = Connections(settings, clock)
@@ -186,7 +199,7 @@ def resume(
         connect = _connector(settings, connections, room.now.started.models.interviewer)
         screen.note(f"Going on with {name}.")
         _interview(room, connections, connect(room.keep), name)
-    _finish(store, name, settings, clock, grade=not no_grade, as_json=as_json)
+    _finish(store, name, settings, clock, screen, grade=not no_grade, as_json=as_json)
 
 
 @app.command()
@@ -762,6 +775,8 @@ def _started(
         level=settings.interview.level,
         minutes=minutes or max(settings.interview.minutes, sum(question.minutes for question in plan)),
         probes=settings.interview.probes,
+        strict_time=settings.interview.strict_time,
+        self_rate=settings.interview.self_rate,
         seed=seed,
         models=Roles(interviewer=settings.models.interviewer, grader=settings.models.grader),
         prompts={name: load_prompt(config.folders, name).digest for name in PROMPTS},
@@ -769,14 +784,14 @@ def _started(
     )
 
 
-def _candidate(answers: Path | None, config: Config, clock: Clock) -> Candidate:
+def _candidate(answers: Path | None, config: Config, clock: Clock, screen: Screen) -> Candidate:
     from mockint.interview.script import ScriptedCandidate, load_script
-    from mockint.terminal import Paragraphs, Screen, Shown, Typist, a_person_is_here
+    from mockint.terminal import Paragraphs, Shown, Typist, a_person_is_here
 
     if answers:
-        return Shown(ScriptedCandidate(load_script(answers)), Screen())
+        return Shown(ScriptedCandidate(load_script(answers)), screen)
     if a_person_is_here():
-        return Typist(Screen(), clock, send=config.settings.terminal.send)
+        return Typist(screen, clock, send=config.settings.terminal.send, plain=config.settings.terminal.plain)
     return Paragraphs(sys.stdin, clock)
 
 
@@ -809,20 +824,26 @@ def _interview(room: Room, connections: Connections, interviewer: Interviewer, s
         raise
 
 
-def _finish(store: Home, session: str, config: Config, clock: Clock, *, grade: bool, as_json: bool) -> None:
-    """Grades, writes the report, and prints the session's id."""
-    from mockint.report import shown
+def _finish(
+    store: Home, session: str, config: Config, clock: Clock, screen: Screen, *, grade: bool, as_json: bool
+) -> None:
+    """Grades, writes the report, shows the scorecard, and prints the session's id."""
+    from mockint.report import scorecard
 
     result: dict[str, Any] = {"id": session, "events": str(store.log(session))}
     if grade:
         transcript = _transcript(store, session)
-        made, path = _grade(store, session, config, clock, transcript.started.models.grader)
+        try:
+            made, path = _grade(store, session, config, clock, transcript.started.models.grader)
+        except KeyboardInterrupt:
+            typer.echo(f"\nSaved, and not graded. Grade it with: {_me()} grade {session}", err=True)
+            typer.echo(json.dumps(result) if as_json else session)
+            raise typer.Exit(130) from None
         result |= {"signal": made.signal, "score": made.score, "coverage": made.coverage}
         result |= {"grade": str(path), "report": str(store.report(session))}
-        typer.echo(f"\nSignal: {made.signal} · score {shown(made.score)} · {made.coverage:.0%} graded", err=True)
-        if made.stamp.grader == "offline":
-            typer.echo("The offline grader compares words, not meaning: take its levels as a first look.", err=True)
-        typer.echo(f"Report: {store.report(session)}", err=True)
+        rows, about = scorecard(transcript, made, _trust(store, transcript, made))
+        screen.scorecard(made.signal, rows, about=about)
+        typer.echo(f"\nReport: {store.report(session)}", err=True)
         typer.echo(f"Read it here with: {_me()} report {session}", err=True)
     typer.echo(json.dumps(result) if as_json else session)
     if grade and made.score is None and any(answer.state == "ungraded" for answer in made.answers):
@@ -845,23 +866,27 @@ def _grade(
     from mockint.llm import Connections
     from mockint.report import markdown
     from mockint.store import read_log
+    from mockint.terminal import progress
     from mockint.transcript import fold
 
     events = read_log(store.log(name)).events
     transcript = fold(events)
     connections = Connections(config, clock)
     _count_spent(connections, events)
-    work = grade_parts(
-        name,
-        transcript.parts,
-        level=level or transcript.started.level,  # type: ignore[arg-type]
-        scale=transcript.started.scale,
-        grader_for=_grader(config, connections, reference, votes=votes),
-        clock=clock,
-        events=len(events),
-        log_hash=digest([event.model_dump(mode="json") for event in events]),
-    )
-    made = _run(connections.closing(work))
+    maker = _grader(config, connections, reference, votes=votes)
+    with progress("grading", len(transcript.parts)) as done:
+        work = grade_parts(
+            name,
+            transcript.parts,
+            level=level or transcript.started.level,  # type: ignore[arg-type]
+            scale=transcript.started.scale,
+            grader_for=maker,
+            clock=clock,
+            events=len(events),
+            log_hash=digest([event.model_dump(mode="json") for event in events]),
+            done=done,
+        )
+        made = _run(connections.closing(work))
     if connections.spending.unknown and connections.spending.limit is not None:
         typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
     path = store.add_grade(name, made)

@@ -64,11 +64,17 @@ class Interview(Frozen):
     minutes: int = Field(default=30, ge=1, le=240)
     probes: int = Field(default=2, ge=0, le=6)
     """Most follow-up questions about one question."""
+    strict_time: bool = False
+    """Submit what stands when a question's time is up."""
+    self_rate: bool = False
+    """Ask for a rating of one's own answers at the end."""
 
 
 class Terminal(Frozen):
     send: Literal["enter", "alt-enter"] = "enter"
     """The key that sends an answer; the other one starts a new line."""
+    plain: bool = False
+    """No footer, no colours, no redraws: for screen readers. `/time` tells what is left."""
 
 
 class Content(Frozen):

@@ -59,6 +59,10 @@ class SessionStarted(Stamped):
     """The whole session's budget; a question's own stands in the question."""
     probes: int
     """Most probes about one question."""
+    strict_time: bool = False
+    """Whether what stands is submitted when a question's time is up; else it may be finished, and is marked late."""
+    self_rate: bool = False
+    """Whether the candidate rates each answer at the end."""
     seed: int
     models: Roles
     prompts: dict[str, str]
@@ -105,6 +109,8 @@ class HintGiven(Spoken):
 
 class AnswerGiven(Spoken):
     kind: Literal["answer_given"] = "answer_given"
+    cut: bool = False
+    """Whether the clock submitted it, in the middle of typing."""
 
 
 class DraftSaved(Stamped):
@@ -116,6 +122,8 @@ class DraftSaved(Stamped):
 class Skipped(Stamped):
     kind: Literal["skipped"] = "skipped"
     question: str
+    cut: bool = False
+    """Whether the clock ended it, with nothing typed."""
 
 
 class SelfRated(Stamped):

@@ -148,6 +148,24 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
     )
 
 
+def scorecard(
+    transcript: Transcript, grade: Grade, trust: Trust | None = None
+) -> tuple[list[tuple[str, float | None, str, int | None]], str]:
+    """Returns a row for each question (title, score, state, the candidate's own rating), and in words what the score rests on."""
+    parts = {part.question.id: part for part in transcript.parts}
+    rows = [
+        (parts[a.question].question.title, a.score, a.state.replace("_", " "), parts[a.question].rating)
+        for a in grade.answers
+    ]
+    about = f"Score {shown(grade.score)} of 1, {grade.coverage:.0%} of the criteria graded"
+    if grade.score is not None and trust and trust.error:
+        low, high = max(0.0, grade.score - trust.error), min(1.0, grade.score + trust.error)
+        about += f"; an estimate, from {low:.2f} to {high:.2f}"
+    if grade.stamp.grader == "offline":
+        about += ". The offline grader compares words, not meaning: take it as a first look"
+    return rows, about + "."
+
+
 def as_data(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> dict[str, Any]:
     """Returns the report as data: the grade, and for each question what was said and the time it took."""
     started = transcript.started
@@ -164,6 +182,7 @@ def as_data(transcript: Transcript, grade: Grade, trust: Trust | None = None) ->
                 "seconds": round(part.seconds, 1),
                 "budget_seconds": part.budget_seconds,
                 "late": part.late,
+                "rating": part.rating,
                 "turns": [
                     {"turn": turn.number, "speaker": turn.speaker, "kind": turn.kind, "text": turn.text}
                     for turn in part.turns

@@ -6,11 +6,12 @@ The conversation goes to stderr; stdout is for results. No text reaches the term
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,13 +21,14 @@ from rich.text import Text
 
 from mockint.clock import Clock
 from mockint.config import prefers_plain
-from mockint.interview.room import Candidate, Heard, Left, Listening, SaveDraft, clock_time
-from mockint.transcript import Turn, TurnKind
+from mockint.interview.room import Candidate, Heard, Interrupted, Left, Listening, SaveDraft, clock_time
+from mockint.transcript import Part, Turn, TurnKind
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
     from prompt_toolkit.formatted_text import StyleAndTextTuples
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+    from prompt_toolkit.layout.processors import Processor
 
 SAVED_EVERY = 2.0
 """Seconds between savings of a draft."""
@@ -36,6 +38,12 @@ SOON = 120.0
 """Seconds before the end from which the footer says so."""
 WIDEST = 100
 """Columns of text that are still easy to read."""
+PATIENCE = 0.5
+"""Seconds of silence after which the screen says that the interviewer thinks."""
+T = TypeVar("T")
+
+WITH_BARS, BAR = 60, 20
+"""Columns from which the scorecard has bars, and how long they are."""
 
 LABELS: dict[TurnKind, str] = {"hint": "Hint", "clarification": "Interviewer", "probe": "Interviewer"}
 
@@ -57,14 +65,65 @@ def safe(text: str) -> str:
 class Screen:
     """Shows the conversation, wrapped to the width; plain lines where there is no terminal."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self, console: Console | None = None, *, plain: bool = False) -> None:
+        self._plain = plain or prefers_plain()
+        self._console = console or Console(stderr=True, highlight=False, no_color=True if self._plain else None)
+        self._waiting = False
+        """Whether the line that says so is on the screen."""
         self._column: int | None = None
         """Where a stream of pieces stands; None when none is shown."""
         self._begun = ""
         """The word that the last piece may have cut in two."""
 
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        """Waits for a model, and tells for how long once it is long; Ctrl-C stops the work and raises Interrupted."""
+        task = asyncio.ensure_future(work)
+        telling = asyncio.create_task(self._tell_waiting())
+        before, stopped = signal.getsignal(signal.SIGINT), False
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+            task.cancel()
+
+        loop = asyncio.get_running_loop()
+        with suppress(NotImplementedError, ValueError, RuntimeError):  # no signals there, or not the main thread
+            loop.add_signal_handler(signal.SIGINT, stop)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not stopped:
+                raise
+            raise Interrupted from None
+        finally:
+            telling.cancel()
+            self._end_waiting()
+            with suppress(NotImplementedError, ValueError, RuntimeError):
+                if loop.remove_signal_handler(signal.SIGINT):
+                    signal.signal(signal.SIGINT, before)
+
+    async def _tell_waiting(self) -> None:
+        if self._plain or not self._console.is_terminal:
+            return
+        await asyncio.sleep(PATIENCE)
+        waited = 0
+        while True:
+            if self._column is None:
+                said = f"  The interviewer is thinking … {waited} s" if waited else "  The interviewer is thinking …"
+                self._console.file.write(f"\r\x1b[2m{said}\x1b[0m" if self._console.color_system else f"\r{said}")
+                self._console.file.flush()
+                self._waiting = True
+            await asyncio.sleep(1 if waited else 1 - PATIENCE)
+            waited += 1
+
+    def _end_waiting(self) -> None:
+        if self._waiting:
+            self._console.file.write("\r\x1b[2K")
+            self._console.file.flush()
+            self._waiting = False
+
     def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
+        self._end_waiting()
         if self._column is not None:
             return self._end_stream()
         if heading:
@@ -90,6 +149,7 @@ class Screen:
 
     def piece(self, text: str) -> None:
         """Shows the words that are complete, breaking lines between words at the width; `turn` shows the last one."""
+        self._end_waiting()
         if self._column is None:
             self._console.print()
             self._console.print(Text("Interviewer:", style="bold"), end="")
@@ -100,16 +160,47 @@ class Screen:
         self._console.file.flush()
 
     def note(self, text: str) -> None:
+        self._end_waiting()
         self._end_stream()
         self._console.print()
         self._console.print(Padding(Text(safe(text), style="dim"), (0, 0, 0, 2), expand=False), width=self._width)
 
     def hide(self) -> None:
-        if self._console.is_terminal and not prefers_plain():
+        if self._console.is_terminal and not self._plain:
             self._console.clear()
 
     def markdown(self, text: str) -> None:
-        self._console.print(Markdown(safe(text)), width=self._width)
+        if self._plain:
+            self._console.out(safe(text), highlight=False)
+        else:
+            self._console.print(Markdown(safe(text)), width=self._width)
+
+    def scorecard(self, signal: str, rows: Sequence[tuple[str, float | None, str, int | None]], *, about: str) -> None:
+        """Shows what an interview came to, on one screen.
+
+        Args:
+            rows: a question's title, its score from 0 to 1, its state in words, and the candidate's own rating from 1 to 5.
+            about: what the score rests on.
+        """
+        from rich.table import Table
+
+        rated = any(rating for *_, rating in rows)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=rated)
+        table.add_column("")
+        table.add_column("")
+        table.add_column("Graded", justify="right")
+        if rated:
+            table.add_column("You said", justify="right")
+        bars = self._width >= WITH_BARS and not self._plain
+        for title, score, state, rating in rows:
+            bar = "█" * round(score * BAR) + "░" * (BAR - round(score * BAR)) if bars and score is not None else ""
+            told = state if score is None else f"{score:.2f}"
+            table.add_row(Text(safe(title)), bar, told, *([f"{rating} of 5" if rating else "–"] if rated else []))
+        self._console.print()
+        self._console.print(Text(f"Signal: {safe(signal)}", style="bold"))
+        self._console.print(Text(safe(about)), width=self._width)
+        self._console.print()
+        self._console.print(table, width=self._width)
 
     def _say(self, label: str, text: str) -> None:
         said = Text(f"{label}: ", style="bold") if label else Text()
@@ -160,6 +251,9 @@ class Shown:
             self._screen.answer(heard.text)
         return heard
 
+    async def rate(self, part: Part) -> int | None:
+        return await self._candidate.rate(part)
+
 
 class Paragraphs:
     """A candidate whose answers come from a stream: a paragraph a turn, and the end of the stream ends the session."""
@@ -178,12 +272,30 @@ class Paragraphs:
                 break
         return Heard("".join(lines) if lines else None, self._clock.seconds() - began)
 
+    async def rate(self, part: Part) -> int | None:
+        del part
+        return rating(self._stream.readline())
+
+
+SCALE = "From 1 (badly) to 5 (very well); Enter leaves it out."
+
+
+def rating(text: str) -> int | None:
+    """Returns the rating from 1 to 5 that a text is, or None."""
+    return int(text) if text.strip() in {"1", "2", "3", "4", "5"} else None
+
+
+class _TimeUp(Exception):
+    """The clock ends the typing."""
+
 
 class Typist:
     """A candidate at a terminal: several lines, a live clock, drafts saved while typing."""
 
-    def __init__(self, screen: Screen, clock: Clock, *, send: Literal["enter", "alt-enter"] = "enter") -> None:
-        self._screen, self._clock, self._send = screen, clock, send
+    def __init__(
+        self, screen: Screen, clock: Clock, *, send: Literal["enter", "alt-enter"] = "enter", plain: bool = False
+    ) -> None:
+        self._screen, self._clock, self._send, self._plain = screen, clock, send, plain or prefers_plain()
         self._interrupted = -AGAIN_WITHIN
 
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
@@ -199,14 +311,19 @@ class Typist:
         session: PromptSession[str] = PromptSession(
             multiline=True,
             key_bindings=_keys(self._send),
-            bottom_toolbar=None if prefers_plain() else lambda: self._footer(listening, elapsed()),
-            refresh_interval=0.5,
+            bottom_toolbar=None if self._plain else lambda: self._footer(listening, elapsed()),
+            refresh_interval=0 if self._plain else 0.5,
             prompt_continuation="  ",
+            input_processors=[word_wrap()],
             output=create_output(stdout=sys.stderr),
             enable_open_in_editor=True,
             interrupt_exception=KeyboardInterrupt,
         )
+        if not self._plain and not listening.paused:
+            _after_resize(session, listening.again)
         saving = asyncio.create_task(self._keep_saving(session, elapsed, save))
+        limit = listening.seconds_left if listening.strict and not listening.paused else None
+        watching = asyncio.create_task(self._cut_off(session, limit, elapsed))
         draft = listening.draft
         opening: Callable[[], None] | None = None
 
@@ -217,6 +334,8 @@ class Typist:
             while True:
                 try:
                     text = await session.prompt_async("\n> ", default=draft, pre_run=opening)
+                except _TimeUp:
+                    return Heard(session.default_buffer.text, limit or 0.0, cut=True)
                 except (KeyboardInterrupt, EOFError):
                     opening = None
                     draft = session.default_buffer.text
@@ -224,18 +343,44 @@ class Typist:
                     if elapsed() + began - self._interrupted < AGAIN_WITHIN:
                         raise Left from None
                     self._interrupted = elapsed() + began
-                    self._screen.note(
-                        "Press it again within two seconds to leave; everything is saved, and the clock runs on."
-                    )
+                    clock = "" if listening.paused else ", and the clock runs on"
+                    self._screen.note(f"Press it again within two seconds to leave; everything is saved{clock}.")
                     continue
                 if text.strip() == "/edit":
                     opening = opened
                     continue
                 return Heard(text, elapsed())
         finally:
-            saving.cancel()
-            with suppress(asyncio.CancelledError):
-                await saving
+            for task in (saving, watching):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def rate(self, part: Part) -> int | None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.output import create_output
+
+        session: PromptSession[str] = PromptSession(
+            output=create_output(stdout=sys.stderr), interrupt_exception=KeyboardInterrupt
+        )
+        self._screen.note(f"How well did you answer “{part.question.title}”? {SCALE}")
+        while True:
+            try:
+                text = await session.prompt_async("> ")
+            except (KeyboardInterrupt, EOFError):
+                return None
+            if not text.strip() or (found := rating(text)):
+                return found if text.strip() else None
+            self._screen.note(f"That is no rating. {SCALE}")
+
+    @staticmethod
+    async def _cut_off(session: PromptSession[str], limit: float | None, elapsed: Callable[[], float]) -> None:
+        """Ends the typing when the time is up, whatever stands there; never without a limit."""
+        if limit is None:
+            return
+        while elapsed() < limit or not session.app.is_running:  # in the editor the clock waits for the file
+            await asyncio.sleep(min(0.2, max(0.01, limit - elapsed())))
+        session.app.exit(exception=_TimeUp())
 
     async def _keep_saving(self, session: PromptSession[str], elapsed: Callable[[], float], save: SaveDraft) -> None:
         while True:
@@ -269,6 +414,81 @@ def footer(
         if len(rest) + len(more) <= room and keys not in rest:
             rest += more
     return [("", place), (style, words), ("", rest)]
+
+
+def _after_resize(session: PromptSession[str], again: Callable[[], None]) -> None:
+    """Has the conversation shown anew when the window gets another size: a terminal breaks the old lines anew by itself, and what was
+    typed would stand there twice.
+    """
+    app = session.app
+
+    def resized() -> None:
+        # Not renderer.clear(): it asks where the cursor is before the conversation has moved it.
+        app.renderer.erase(leave_alternate_screen=False)
+        app.output.erase_screen()
+        app.output.cursor_goto(0, 0)
+        app.output.flush()
+        again()
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
+
+    app._on_resize = resized  # type: ignore[method-assign]
+
+
+def word_wrap() -> Processor:
+    """Returns what moves a word that would be cut at the edge to the next row, by blanks that are shown and not typed."""
+    from prompt_toolkit.formatted_text.utils import fragment_list_width
+    from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+    from prompt_toolkit.layout.utils import explode_text_fragments
+
+    class WordWrap(Processor):
+        def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+            given = explode_text_fragments(transformation_input.fragments)
+            room = transformation_input.width - PROMPT
+            if room < 2 or fragment_list_width(given) <= room:
+                return Transformation(given)
+            places = wrapped([part[1] for part in given], room)
+            fragments: StyleAndTextTuples = []
+            for place, part in zip(places, given, strict=False):
+                fragments += [("", " ")] * (place - len(fragments))
+                fragments.append(part)
+            back = {place: number for number, place in enumerate(places)}
+
+            def to_source(place: int) -> int:
+                while place not in back and place < places[-1]:
+                    place += 1
+                return back.get(place, len(given))
+
+            return Transformation(fragments, lambda number: places[min(number, len(given))], to_source)
+
+    return WordWrap()
+
+
+def wrapped(characters: Sequence[str], room: int) -> list[int]:
+    """Returns the place of each character in a line that is filled up with blanks so that rows of `room` columns cut no word that
+    fits one, and the place after the last.
+    """
+    places, place, column, start = [], 0, 0, 0
+    while start < len(characters):
+        end = start + 1
+        if not characters[start].isspace():
+            while end < len(characters) and not characters[end].isspace():
+                end += 1
+        width = sum(cell_len(character) for character in characters[start:end])
+        if column and column + width > room and width <= room and not characters[start].isspace():
+            place += room - column
+            column = 0
+        for character in characters[start:end]:
+            size = cell_len(character)
+            column = size if column + size > room else column + size
+            places.append(place)
+            place += 1
+        start = end
+    return [*places, place]
+
+
+PROMPT = 2
+"""Columns of what stands before each row of an answer."""
 
 
 def _keys(send: Literal["enter", "alt-enter"]) -> KeyBindings:

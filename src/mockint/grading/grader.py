@@ -42,6 +42,7 @@ async def grade_parts(
     clock: Clock,
     events: int | None = None,
     log_hash: str | None = None,
+    done: Callable[[], None] = lambda: None,
 ) -> Grade:
     """Returns the grade of an interview, or of one answer from elsewhere.
 
@@ -50,6 +51,7 @@ async def grade_parts(
         grader_for: makes a grader that keeps its exchanges in the given place; called once a question.
         events: how many events of the log were read; None without a log.
         log_hash: the hash of those events; by default the hash of what was said.
+        done: called after each question.
     """
     kept = [Calls() for _ in parts]
     graders = [grader_for(calls) for calls in kept]
@@ -57,7 +59,9 @@ async def grade_parts(
 
     async def one(part: Part, grader: Grader) -> object:
         async with gate:
-            return await grader.opinion(part) if part.answered else None
+            opinion = await grader.opinion(part) if part.answered else None
+        done()
+        return opinion
 
     opinions = await asyncio.gather(*(one(part, grader) for part, grader in zip(parts, graders, strict=True)))
     answers = tuple(tally(p, o, level=level, scale=scale) for p, o in zip(parts, opinions, strict=True))  # type: ignore[arg-type]

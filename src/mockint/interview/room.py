@@ -6,9 +6,9 @@ between, the probe would be asked anew; nothing that the candidate said depends 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, assert_never
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol, TypeVar, assert_never
 
 from mockint.clock import Clock
 from mockint.events import (
@@ -24,15 +24,18 @@ from mockint.events import (
     ProbeAsked,
     QuestionAsked,
     Resumed,
+    SelfRated,
     SessionFinished,
     SessionStarted,
     Skipped,
 )
-from mockint.interview.interviewers import Interviewer
-from mockint.interview.moves import Ask, Finish, Listen, React, after, follow_up, next_move
+from mockint.interview.interviewers import Interviewer, OfflineInterviewer, Spoken
+from mockint.interview.moves import Ask, Finish, Listen, React, Reading, after, follow_up, next_move
 from mockint.llm import Exchange
 from mockint.store import Log
 from mockint.transcript import Part, Transcript, TurnKind, fold, step
+
+T = TypeVar("T")
 
 HELP = (
     "Answer in your own words, as you would aloud.\n"
@@ -48,6 +51,10 @@ HELP = (
     "Ctrl-C twice leaves; mockint resume goes on, with what you typed."
 )
 
+
+GAVE_UP = "That is all right. Let us go on to something else."
+SKIPPED = "Then we leave that one."
+STANDS_IN = "The model was stopped; the embedded interviewer stands in for this turn."
 
 CLOSING: dict[Outcome, str] = {
     "completed": "That was the last question. Thank you; the interview ends here.",
@@ -67,6 +74,15 @@ class Listening:
     session_seconds_left: float
     draft: str
     paused: bool = False
+    strict: bool = False
+    """Whether what stands is submitted when the time is up."""
+    again: Callable[[], None] = lambda: None
+    """Shows the question again, and what was said since."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the question's time or the session's is up, whichever is first."""
+        return min(self.question_seconds_left, self.session_seconds_left)
 
 
 @dataclass(frozen=True)
@@ -75,6 +91,12 @@ class Heard:
     """None when the candidate is gone: the input has ended."""
     seconds: float
     """How long the program listened."""
+    cut: bool = False
+    """Whether the clock ended it in the middle."""
+
+
+class Interrupted(Exception):
+    """The candidate would not wait any longer for a model."""
 
 
 class Left(Exception):
@@ -88,6 +110,9 @@ SaveDraft = Callable[[str, float], None]
 class Candidate(Protocol):
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
         """Waits for the candidate. Raises Left when they leave without ending the session."""
+
+    async def rate(self, part: Part) -> int | None:
+        """Returns what the candidate makes of their own answer, from 1 to 5, or None when they would rather not say."""
 
 
 class Screen(Protocol):
@@ -104,6 +129,9 @@ class Screen(Protocol):
 
     def hide(self) -> None:
         """Takes what was shown out of sight."""
+
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        """Waits for a model, showing that it is waited for. Raises Interrupted when the candidate would not wait."""
 
 
 class Room:
@@ -143,10 +171,20 @@ class Room:
                 case Ask(part):
                     self._ask(part)
                 case Finish(outcome):
-                    self._finish(outcome)
+                    await self._close(outcome)
                 case _:
                     assert_never(move)
         return self.now
+
+    async def _close(self, outcome: Outcome) -> None:
+        """Asks for the ratings that are still wanted, and finishes."""
+        if self.now.started.self_rate:
+            for part in self.now.parts:
+                if part.answered and part.rating is None:
+                    rating = await self._candidate.rate(part)
+                    if rating is not None:
+                        self._write(SelfRated, question=part.question.id, rating=rating)
+        self._finish(outcome)
 
     def _finish(self, outcome: Outcome, *, t: float | None = None) -> None:
         self._write(SessionFinished, t=t, outcome=outcome)
@@ -172,22 +210,50 @@ class Room:
         self._screen.turn("question", text, heading=self._heading(part))
 
     async def _react(self, part: Part, interviewer: Interviewer) -> None:
-        reading = await interviewer.read(part)
+        reading = await self._attended(interviewer.read(part), lambda: OfflineInterviewer().read(part))
         probe = follow_up(self.now, part, reading)
         if probe is None:
-            return self._move_on()
-        said = await interviewer.probe(part, probe, show=self._screen.piece)
+            return await self._move_on(reading)
+        said = await self._spoken(lambda who, show: who.probe(part, probe, show=show), interviewer)
         about: dict[str, Any] = {"about": probe.about, "probe": probe.kind}
         self._write(ProbeAsked, question=part.question.id, turn=self.now.turns + 1, **about, **asdict(said))
         self._screen.turn("probe", said.text)
         return None
 
-    def _move_on(self) -> None:
+    async def _move_on(self, reading: Reading) -> None:
         match after(self.now):
             case Ask(part):
+                if reading.gave_up:
+                    self._screen.note(GAVE_UP)
                 self._ask(part)
             case Finish(outcome):
-                self._finish(outcome)
+                await self._close(outcome)
+
+    async def _attended(self, work: Coroutine[Any, Any, T], instead: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Waits for the interviewer; when the candidate will not, the embedded one stands in for this one move."""
+        try:
+            return await self._screen.attend(work)
+        except Interrupted:
+            self._screen.note(STANDS_IN)
+            return await instead()
+
+    async def _spoken(
+        self,
+        speak: Callable[[Interviewer, Callable[[str], None]], Coroutine[Any, Any, Spoken]],
+        interviewer: Interviewer,
+    ) -> Spoken:
+        shown: list[str] = []
+
+        def show(piece: str) -> None:
+            shown.append(piece)
+            self._screen.piece(piece)
+
+        async def instead() -> Spoken:
+            said = await speak(OfflineInterviewer(), lambda _: None)
+            begun = "".join(shown).strip()
+            return replace(said, text=f"{begun} … {said.text}" if begun else said.text, authored=True)
+
+        return await self._attended(speak(interviewer, show), instead)
 
     async def _listen(self, part: Part, interviewer: Interviewer) -> None:
         began = self.now.t
@@ -197,9 +263,11 @@ class Room:
             self._write(Resumed)
             self._recall()
             if not (heard.text and heard.text.strip()):
-                return
+                return None
         t = max(self.now.t, round(began + (0.0 if paused else heard.seconds), 2))
         text = None if heard.text is None else heard.text.strip()
+        if heard.cut:
+            return self._cut(part, text or "", t)
         match text:
             case None | "/quit":
                 self._finish("quit", t=t)
@@ -213,6 +281,7 @@ class Room:
                 self._screen.note("Paused: the clock stands still.")
             case "/skip":
                 self._write(Skipped, t=t, question=part.question.id)
+                self._screen.note(SKIPPED)
             case "/hint":
                 self._hint(part, t)
             case _ if text.startswith("?") and text.strip("? "):
@@ -222,7 +291,15 @@ class Room:
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
                 self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
-        return
+        return None
+
+    def _cut(self, part: Part, text: str, t: float) -> None:
+        """Submits what stands when the time is up; a command that was being typed is no answer."""
+        if text and not text.startswith(("/", "?")):
+            self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text, cut=True)
+            return self._screen.note("Time is up: what you had typed is your answer.")
+        self._write(Skipped, t=t, question=part.question.id, cut=True)
+        return self._screen.note("Time is up for this question.")
 
     def _aside(self, part: Part, t: float) -> None:
         """Writes down that the clock ran and that nothing typed is left: a command is no answer, and its time is not free."""
@@ -246,13 +323,12 @@ class Room:
         share = self.now.started.scale.hinted
         text = part.question.hints[part.hints].strip()
         self._write(HintGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
-        return self._screen.turn(
-            "hint", f"{text} (From here on, what you say on this question earns {share:.0%} of its points.)"
-        )
+        price = f"From here on, what you say on this question earns {share:.0%} of its points."
+        return self._screen.turn("hint", f"({price}) {text}")
 
     async def _clarify(self, part: Part, asked: str, t: float, interviewer: Interviewer) -> None:
         self._write(DraftSaved, t=t, question=part.question.id, text=f"? {asked}")
-        said = await interviewer.clarify(part, asked, show=self._screen.piece)
+        said = await self._spoken(lambda who, show: who.clarify(part, asked, show=show), interviewer)
         turn = self.now.turns + 2
         self._write(ClarificationGiven, question=part.question.id, turn=turn, asked=asked, **asdict(said))
         self._screen.turn("clarification", said.text)
@@ -286,6 +362,8 @@ class Room:
             session_seconds_left=self.now.budget_seconds - self.now.t,
             draft="" if self.now.paused else self.now.draft,
             paused=self.now.paused,
+            strict=self.now.started.strict_time,
+            again=lambda: self._repeat(part),
         )
 
     def _heading(self, part: Part) -> str:

@@ -11,6 +11,7 @@ from mockint.content import Frozen, load
 from mockint.errors import ContentError
 from mockint.interview.room import Heard, Listening, SaveDraft
 from mockint.rubric import Text
+from mockint.transcript import Part
 
 SPOKEN_PER_SECOND = 2.3
 """Words: about 140 a minute, as people speak; used where a script does not say how long an answer took."""
@@ -25,6 +26,8 @@ class Lines(Frozen):
     """What they say to the first probe, the second …; after these, that they have nothing to add."""
     took_seconds: float | None = Field(default=None, ge=0)
     """For the answer; by default as long as speaking it takes."""
+    rating: int | None = Field(default=None, ge=1, le=5)
+    """What they think of their own answer, when they are asked to rate it."""
 
 
 Script = Mapping[str, Lines]
@@ -61,6 +64,10 @@ class ScriptedCandidate:
             return Heard(lines.answer, _spoken(lines.answer) if took is None else took)
         text = lines.probes[said - 1] if said <= len(lines.probes) else NO_MORE
         return Heard(text, _spoken(text))
+
+    async def rate(self, part: Part) -> int | None:
+        lines = self._script.get(part.question.id)
+        return lines.rating if lines else None
 
 
 def _spoken(text: str) -> float:
