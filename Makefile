@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: interview test check format generate requirements bench wheel-check clean
+.PHONY: interview test check format generate requirements bench screens wheel-check clean
 
 interview: $(READY)
 	@if [ -t 0 ] && [ -t 2 ]; then \
@@ -47,6 +47,11 @@ generate: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench/startup.py
+	$(BIN)/python tests/bench/room.py
+	$(BIN)/python tests/bench/holes.py
+
+screens: $(READY)
+	PYTHONPATH=. $(BIN)/python tools/screens.py
 
 # Pins every dependency with its hashes. The file holds no index address.
 requirements: $(READY)

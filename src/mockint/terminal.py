@@ -90,7 +90,8 @@ class Screen:
         with suppress(NotImplementedError, ValueError, RuntimeError):  # no signals there, or not the main thread
             loop.add_signal_handler(signal.SIGINT, stop)
         try:
-            return await task
+            with _no_echo():
+                return await task
         except asyncio.CancelledError:
             if not stopped:
                 raise
@@ -203,8 +204,7 @@ class Screen:
         self._console.print(table, width=self._width)
 
     def _say(self, label: str, text: str) -> None:
-        said = Text(f"{label}: ", style="bold") if label else Text()
-        said.append(safe(" ".join(text.split())), style="none")
+        said = Text.assemble((f"{label}: " if label else "", "bold"), safe(" ".join(text.split())))
         self._console.print()
         self._console.print(said, width=self._width)
 
@@ -227,6 +227,26 @@ class Screen:
     @property
     def _width(self) -> int:
         return min(self._console.width, WIDEST)
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """Keeps keys that are pressed meanwhile off the screen; they are read afterwards."""
+    try:
+        import termios
+
+        source = sys.stdin.fileno()
+        before = termios.tcgetattr(source)
+    except (ImportError, OSError, ValueError, termios.error):  # no terminal, or another system
+        yield
+        return
+    quiet = [*before]
+    quiet[3] &= ~termios.ECHO
+    termios.tcsetattr(source, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(source, termios.TCSANOW, before)
 
 
 @contextmanager
@@ -449,9 +469,10 @@ def word_wrap() -> Processor:
                 return Transformation(given)
             places = wrapped([part[1] for part in given], room)
             fragments: StyleAndTextTuples = []
-            for place, part in zip(places, given, strict=False):
-                fragments += [("", " ")] * (place - len(fragments))
-                fragments.append(part)
+            for number, part in enumerate(given):
+                fragments += [("", " ")] * (places[number] - len(fragments))
+                if places[number + 1] > places[number]:
+                    fragments.append(part)
             back = {place: number for number, place in enumerate(places)}
 
             def to_source(place: int) -> int:
@@ -466,7 +487,7 @@ def word_wrap() -> Processor:
 
 def wrapped(characters: Sequence[str], room: int) -> list[int]:
     """Returns the place of each character in a line that is filled up with blanks so that rows of `room` columns cut no word that
-    fits one, and the place after the last.
+    fits one, and the place after the last. A blank for which a row has no room left is not shown: it shares the next one's place.
     """
     places, place, column, start = [], 0, 0, 0
     while start < len(characters):
@@ -480,6 +501,9 @@ def wrapped(characters: Sequence[str], room: int) -> list[int]:
             column = 0
         for character in characters[start:end]:
             size = cell_len(character)
+            if character.isspace() and column + size > room:
+                places.append(place)
+                continue
             column = size if column + size > room else column + size
             places.append(place)
             place += 1
