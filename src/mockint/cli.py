@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 app = typer.Typer(
     name="mockint",
-    help="A timed mock interview for AI engineers, with a grade that can be checked.",
+    help="A timed mock interview for AI engineers, with a grade that can be checked. Begin with: mockint start --track rag",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -389,6 +389,8 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
                 "level": found.target_level if found else transcript.started.level,
                 "grades": len(store.grade_files(name)),
                 "outcome": transcript.outcome,
+                "questions": len(transcript.parts),
+                "answered": sum(part.answered for part in transcript.parts),
                 "signal": found.signal if found else None,
                 "score": found.score if found else None,
                 "coverage": found.coverage if found else None,
@@ -396,9 +398,15 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
         )
     if as_json:
         typer.echo(json.dumps(rows))
+    if not as_json and rows:
+        typer.echo(f"{'session':<34} {'level':<7} questions  score  signal", err=True)
     for row in () if as_json else rows:
         told = row["signal"] or ("not graded" if row["outcome"] else "unfinished")
-        typer.echo(f"{row['session']:<34} {row['level']:<7} {shown(row['score'])}  {told}")
+        many = f"{row['answered']} of {row['questions']}"
+        ended = "  (you ended it early)" if row["outcome"] == "quit" else ""
+        typer.echo(f"{row['session']:<34} {row['level']:<7} {many:<9}  {shown(row['score']):<5}  {told}{ended}")
+    if not rows and not damaged and not as_json:
+        typer.echo("There are no sessions yet. Begin with: mockint start --track rag", err=True)
     for found_damaged in damaged:
         _complain(found_damaged)
 
@@ -491,10 +499,11 @@ def bank_list(
     for path in bank.overridden:
         typer.echo(f"replaced by a later folder: {path}", err=True)
     wide = max((len(question.id) for question in found), default=0)
+    title = max((len(question.title) for question in found), default=0)
     for name in dict.fromkeys(question.track for question in found):
         typer.echo(name)
         for question in (question for question in found if question.track == name):
-            shape = f"  {question.id:<{wide}}  {question.kind:<11} {question.minutes:>2} min"
+            shape = f"  {question.id:<{wide}}  {question.title:<{title}}  {question.kind:<11} {question.minutes:>2} min"
             ends = dict.fromkeys((question.levels[0], question.levels[-1]))
             typer.echo(f"{shape}  {' to '.join(ends)}")
 
@@ -700,7 +709,9 @@ def _check_tracks(tracks: list[str] | None) -> None:
 
     for name in tracks or ():
         if name not in TRACKS:
-            raise UsageError(f"There is no track {name!r}{near(name, TRACKS)}", hint="See: mockint bank stats")
+            raise UsageError(
+                f"There is no track {name!r}{near(name, TRACKS)}", hint=f"The tracks are: {', '.join(TRACKS)}."
+            )
 
 
 def _me() -> str:

@@ -131,6 +131,7 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         started=transcript.started,
         grade=grade,
         trust=trust,
+        band=lambda score: band(score, transcript.started.scale),
         sections=found,
         advice=practise_next(found),
         lines=lines,
@@ -160,7 +161,8 @@ def scorecard(
     about = f"Score {shown(grade.score)} of 1, {grade.coverage:.0%} of the criteria graded"
     if grade.score is not None and trust and trust.error:
         low, high = max(0.0, grade.score - trust.error), min(1.0, grade.score + trust.error)
-        about += f"; an estimate, from {low:.2f} to {high:.2f}"
+        scale = transcript.started.scale
+        about += f"; an estimate, from {low:.2f} ({band(low, scale)}) to {high:.2f} ({band(high, scale)})"
     if grade.stamp.grader == "offline":
         about += ". The offline grader compares words, not meaning: take it as a first look"
     return rows, about + "."
@@ -278,6 +280,11 @@ def _rating(verdict: Verdict | None) -> str:
             return f"unscored ({why:.60})"
         case None:
             return "not rated"
+
+
+def band(score: float, scale: Scale) -> str:
+    """Returns the signal that a score alone amounts to."""
+    return next(one.signal for one in reversed(scale.bands) if score >= one.from_score)
 
 
 def _bands(scale: Scale) -> list[tuple[str, float, float]]:

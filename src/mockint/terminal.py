@@ -45,7 +45,13 @@ T = TypeVar("T")
 WITH_BARS, BAR = 60, 20
 """Columns from which the scorecard has bars, and how long they are."""
 
-LABELS: dict[TurnKind, str] = {"hint": "Hint", "clarification": "Interviewer", "probe": "Interviewer"}
+LABELS: dict[TurnKind, str] = {
+    "hint": "Hint",
+    "clarification": "Interviewer",
+    "probe": "Interviewer",
+    "answer": "You",
+    "asked": "You",
+}
 
 
 def safe(text: str) -> str:
@@ -428,7 +434,7 @@ def footer(
     elif question <= listening.part.budget_seconds / 2:
         words = f"{clock_time(question)} left, half is gone"
     place = f" Question {listening.number}/{listening.of}: "
-    keys = "Enter sends, Alt-Enter new line" if send == "enter" else "Alt-Enter sends, Enter new line"
+    keys = "Enter sends, Alt-Enter: line" if send == "enter" else "Alt-Enter sends, Enter: line"
     rest, room = "", width - len(place) - len(words)
     for more in (f" · session {clock_time(session)}", " · /help", f" · {keys}", f" · {keys.split(',')[0]}"):
         if len(rest) + len(more) <= room and keys not in rest:

@@ -63,7 +63,8 @@ def rate(part: Part) -> Opinion:
 
 
 def _meant(part: Part) -> tuple[list[evidence.Passage], str | None]:
-    """Returns what a candidate said in earnest: not the question again, not words in no order, not a statement of the rubric denied.
+    """Returns what a candidate said in earnest: not the question again, not what they asked, not words in no order, not a
+    statement of the rubric denied.
 
     The note says what was left out for its order.
     """
@@ -75,10 +76,11 @@ def _meant(part: Part) -> tuple[list[evidence.Passage], str | None]:
         for turn in part.answers
         if wordorder.is_heap(turn.text) or any(wordorder.scrambles(turn.text, text) for text in stated)
     }
+    asked = {turn.number for turn in part.turns if turn.kind == "asked"}
     said = [
         passage
         for passage in evidence.own(own_words(part).passages, told)
-        if passage.turn not in heaps
+        if passage.turn not in heaps | asked
         and not wordorder.is_heap(passage.text)
         and not any(evidence.opposes(passage.text, sentence) for sentence in sentences)
     ]
@@ -96,5 +98,5 @@ def _rated(criterion: Criterion, found: Match) -> Rated:
         criterion.id,
         names[found.reached],
         words,
-        "Of all that you said, these words come nearest to what is asked for.",
+        f"Of all that you said, these words come nearest to: {criterion.levels[names[found.reached]]}",
     )

@@ -26,6 +26,7 @@ _GAVE_UP = re.compile(
 )
 DEEPER = ("You touched on this; go a little further.", "Let me stay close to what you said.")
 OPEN = "That is open. Make an assumption, say it aloud, and go on from there."
+ASK = "What I can tell you about: {}."
 _SHORT = 25
 """Words up to which an answer that says "I don't know" is only that."""
 
@@ -89,7 +90,10 @@ class OfflineInterviewer:
             (evidence.search(evidence.cues([fact.about]), passage).score, fact.say) for fact in part.question.facts
         ]
         score, said = max(scored, key=lambda pair: pair[0], default=(0.0, ""))
-        return Spoken(said if score >= KNOWN else OPEN)
+        if score >= KNOWN:
+            return Spoken(said)
+        known = ", ".join(fact.about for fact in part.question.facts)
+        return Spoken(f"{OPEN} {ASK.format(known)}" if known else OPEN)
 
 
 def gave_up(text: str) -> bool:

@@ -77,7 +77,7 @@ class Listening:
     strict: bool = False
     """Whether what stands is submitted when the time is up."""
     again: Callable[[], None] = lambda: None
-    """Shows the question again, and what was said since."""
+    """Shows the question again, and all that was said about it."""
 
     @property
     def seconds_left(self) -> float:
@@ -194,10 +194,18 @@ class Room:
         """Shows, after a break, what was last said."""
         part = self.now.part
         if part and self.now.awaits_answer and not self.now.paused:
-            self._repeat(part)
+            self._again(part.question.id)
+
+    def _again(self, question: str) -> None:
+        """Shows the question and all that both have said about it."""
+        part = next(part for part in self.now.parts if part.question.id == question)
+        self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+        for turn in part.turns:
+            if turn.kind != "question":
+                self._screen.turn(turn.kind, turn.text)
 
     def _repeat(self, part: Part) -> None:
-        """Shows the question, and all that was said since the last answer."""
+        """Shows the question, and what was asked since the last answer."""
         self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
         answered = max((turn.number for turn in part.turns if turn.kind == "answer"), default=0)
         for turn in part.turns:
@@ -324,7 +332,8 @@ class Room:
         text = part.question.hints[part.hints].strip()
         self._write(HintGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
         price = f"From here on, what you say on this question earns {share:.0%} of its points."
-        return self._screen.turn("hint", f"({price}) {text}")
+        first = part.hints == 0
+        return self._screen.turn("hint", f"({price}) {text}" if first else text)
 
     async def _clarify(self, part: Part, asked: str, t: float, interviewer: Interviewer) -> None:
         self._write(DraftSaved, t=t, question=part.question.id, text=f"? {asked}")
@@ -363,7 +372,7 @@ class Room:
             draft="" if self.now.paused else self.now.draft,
             paused=self.now.paused,
             strict=self.now.started.strict_time,
-            again=lambda: self._repeat(part),
+            again=lambda: self._again(part.question.id),
         )
 
     def _heading(self, part: Part) -> str:
