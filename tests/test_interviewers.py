@@ -78,6 +78,13 @@ def test_offline_tells_the_fact_that_was_asked_about_and_invents_none(asked: str
     [
         ("I don’t know.", True),
         ("No idea, sorry", True),
+        ("idk", True),
+        ("pass", True),
+        ("Can I skip please?", True),
+        ("i forgot it", True),
+        ("Weiß ich leider nicht", True),
+        ("不知道", True),
+        ("The proxy can pass on this header to the model.", False),
         ("I don't know the exact figure, but " + "the cache holds keys and values for every layer " * 4, False),
         ("It is a cache.", False),
     ],

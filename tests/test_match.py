@@ -67,6 +67,13 @@ def test_model_answer_to_another_question_earns_little() -> None:
     assert mean(dict(zip(names, [*texts[20:], *texts[:20]], strict=True))) <= 0.3
 
 
+@pytest.mark.parametrize(
+    "asked", ["? how many part numbers are there", "Can I skip please?", "I don't know what BM25 does"]
+)
+def test_what_says_nothing_proves_nothing(asked: str) -> None:
+    assert score("hybrid-search", f"I would look at it later. {asked}") == 0
+
+
 def reference_criterion() -> Criterion:
     return Criterion.model_validate(criterion("gap", cues=[], levels={"missed": "Something else.", "met": REFERENCE}))
 

@@ -117,7 +117,10 @@ def test_clarifying_question_gets_its_fact_and_is_in_the_transcript(path: Path) 
         pytest.param("/time", "Left for this question: 4:50. Left in the session: 29:50.", id="time"),
         pytest.param("/nonsense", "There is no command /nonsense. See /help.", id="no such command"),
         pytest.param("  ", "Nothing was said.", id="nothing"),
-        pytest.param("?", "There is no command ?.", id="a question mark alone"),
+        pytest.param("?", "Ask the interviewer something after it", id="a question mark alone"),
+        pytest.param("Help", "Did you mean /help?", id="a command without its stroke"),
+        pytest.param("/TIME please", "Left for this question: 4:50.", id="a command and more"),
+        pytest.param("How many users are there?", "About a thousand users.", id="a question and nothing else"),
         pytest.param("/repeat", "How would you build a kettle?", id="repeat"),
     ],
 )
@@ -258,3 +261,26 @@ def test_interviewer_that_is_not_waited_for_is_stood_in_for(path: Path) -> None:
     assert probe.kind == "probe"
     assert probe.text in screen.shown
     assert any(event.kind == "probe_asked" and event.authored for event in read_log(path).events)
+
+
+def test_time_that_was_listened_counts_when_the_candidate_leaves(path: Path) -> None:
+    class Leaves(Says):
+        async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+            raise Left(25.0)
+
+    with Log(path) as log:
+        room = Room(log, clock=StandingClock(), candidate=Leaves([]), screen=Written(log))
+        room.begin(started(planned("kettle")))
+        with pytest.raises(Left):
+            asyncio.run(room.run(OfflineInterviewer()))
+    assert room.now.t == 25
+
+
+def test_rating_at_the_end_adds_no_time_to_its_question(path: Path) -> None:
+    with Log(path) as log:
+        candidate = Says(["I don't know", "I don't know"], ratings=[1, 2])
+        room = Room(log, clock=StandingClock(), candidate=candidate, screen=Written(log))
+        room.begin(started(planned("kettle"), planned("pot"), self_rate=True))
+        asyncio.run(room.run(OfflineInterviewer()))
+    assert [part.seconds for part in room.now.parts] == [10, 10]
+    assert [part.rating for part in room.now.parts] == [1, 2]

@@ -219,9 +219,8 @@ def test_strict_time_submits_what_stands(program: Any, tmp_path: Path) -> None:
 def test_strict_time_with_nothing_typed_goes_on(program: Any, tmp_path: Path) -> None:
     room = program("start", "--question", "hybrid-search", "--question", "kv-cache", "--strict-time", hurry=300)
     room.until("Question 2 of 2")
-    room.type("\x03\x03")
-    assert room.ended() == 130
-    assert '"kind":"skipped"' in log_of(tmp_path)
+    assert room.ended() == 0
+    assert log_of(tmp_path).count('"kind":"skipped"') == 2
 
 
 def test_killed_in_the_middle_of_a_sentence_comes_back_with_it(program: Any) -> None:

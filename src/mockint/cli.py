@@ -703,10 +703,12 @@ def _bank(config: Config) -> Bank:
 
 
 def _check_tracks(tracks: list[str] | None) -> None:
-    """Raises UsageError for a track that there is not."""
+    """Raises UsageError for a track that there is not. Case does not matter: the names are put into lower case, in place."""
     from mockint.bank import TRACKS
     from mockint.content import near
 
+    if tracks:
+        tracks[:] = [name.lower() for name in tracks]
     for name in tracks or ():
         if name not in TRACKS:
             raise UsageError(

@@ -221,7 +221,7 @@ def _plain(text: str) -> str:
 
 def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
     """Returns the passages that say something: not what the interviewer said before, not the same again, not a bare list of
-    terms, and not that a thing is needless.
+    terms, not that a thing is needless, and not that one does not know.
 
     Args:
         told: the interviewer's turns.
@@ -231,7 +231,8 @@ def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
     for passage in passages:
         meant = stems(passage.text)
         repeats = len(meant) >= _REPEATS and any(len(set(meant) & said) >= 0.8 * len(set(meant)) for said in before)
-        if not repeats and not _lists_terms(passage.text) and not _DISMISSAL.search(passage.text):
+        empty = _lists_terms(passage.text) or says_nothing(passage.text) or _DISMISSAL.search(passage.text)
+        if not repeats and not empty:
             kept.setdefault(meant, passage)
     return list(kept.values())
 
@@ -337,6 +338,21 @@ _DISMISSAL = re.compile(
     re.IGNORECASE,
 )
 """Says that something need not be done: the words of a criterion, and the opposite of it."""
+
+
+_NOTHING = re.compile(
+    r"(?:^|\bi |\bi['\u2019]m |\bim |\bsorry,? )(?:am |really |honestly |actually |just )*(?:(?:do not|don['\u2019]?t|did not|didn['\u2019]?t) "
+    r"(?:really |actually )?(?:know|remember|understand)|not (?:really )?sure|forg[eo]t|have no (?:idea|clue)|no (?:idea|clue)|can(?:['\u2019]?t|not) answer|(?:have )?never heard)\b"
+    r"|\b(?:idk|dunno|no (?:idea|clue)|nothing (?:more |else )?to add|pass on this (?:one|question)|can (?:i|we) (?:please )?skip|next (?:question|one) please"
+    r"|what do you mean|repeat the question|say that again|keine ahnung|wei(?:ss|ß) (?:ich |es )*(?:leider )?nicht|je ne sais pas|no (?:lo )?sé|non lo so|não sei|не знаю)\b"
+    r"|不知道|不清楚|わかりません|모르겠|^\W*(?:pass|next|skip|sorry|thanks|thank you|ok|okay|skip (?:this|it|please|that))\W*$",
+    re.IGNORECASE,
+)
+
+
+def says_nothing(text: str, *, most: int = 15) -> bool:
+    """Whether a text of at most so many words only says that there is nothing to say, or asks for something else."""
+    return len(text.split()) <= most and _NOTHING.search(text) is not None
 
 
 def denies(text: str) -> bool:

@@ -367,12 +367,15 @@ class Typist:
                     draft = session.default_buffer.text
                     save(draft, elapsed())
                     if elapsed() + began - self._interrupted < AGAIN_WITHIN:
-                        raise Left from None
+                        raise Left(elapsed()) from None
                     self._interrupted = elapsed() + began
                     clock = "" if listening.paused else ", and the clock runs on"
                     self._screen.note(f"Press it again within two seconds to leave; everything is saved{clock}.")
                     continue
                 if text.strip() == "/edit":
+                    self._screen.note(
+                        "Your editor opens. Save and close it to come back; the answer is sent from here."
+                    )
                     opening = opened
                     continue
                 return Heard(text, elapsed())

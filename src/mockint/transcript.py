@@ -156,7 +156,8 @@ def step(before: Transcript, event: Event) -> Transcript:
         case Skipped():
             return replace(_change(now, event.question, skipped=True), draft="")
         case SelfRated():
-            return _change(now, event.question, rating=event.rating)
+            rated = [replace(p, rating=event.rating) if p.question.id == event.question else p for p in now.parts]
+            return replace(now, parts=tuple(rated))
         case DraftSaved():
             return _change(replace(now, draft=event.text), event.question)
         case Paused():

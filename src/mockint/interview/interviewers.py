@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -21,10 +20,6 @@ PROMPTS = ("read", "probe", "clarify")
 WRONG, KNOWN = 0.6, 0.35
 """How far words must cover a cue before the offline interviewer takes a claim for wrong, and a fact for what was asked about."""
 
-_GAVE_UP = re.compile(
-    r"\b(i (really )?(do not|don't|dont) know|no idea|nothing to add|can't answer|cannot answer|pass on this|never heard)\b"
-)
-DEEPER = ("You touched on this; go a little further.", "Let me stay close to what you said.")
 OPEN = "That is open. Make an assumption, say it aloud, and go on from there."
 ASK = "What I can tell you about: {}."
 _SHORT = 25
@@ -76,10 +71,7 @@ class OfflineInterviewer:
                 claim = evidence.claim(flag.cues, heard, least=WRONG)
                 quoted = f" You said: “{' '.join(claim.text.split())}”" if claim else ""
                 text = f"Let me push back on one point.{quoted} Are you sure of that? Talk me through why it holds."
-            case "deepen":
-                opening = DEEPER[len(part.probes) % len(DEEPER)]
-                text = f"{opening} {part.rubric.by_id[probe.about].probe}"
-            case "missing":
+            case "deepen" | "missing":
                 text = part.rubric.by_id[probe.about].probe
         return Spoken(text)
 
@@ -97,7 +89,7 @@ class OfflineInterviewer:
 
 
 def gave_up(text: str) -> bool:
-    return len(text.split()) <= _SHORT and bool(_GAVE_UP.search(text.lower().replace("’", "'")))
+    return evidence.says_nothing(text, most=_SHORT)
 
 
 class Noticed(Frozen):

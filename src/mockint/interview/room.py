@@ -6,6 +6,7 @@ between, the probe would be asked anew; nothing that the candidate said depends 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, TypeVar, assert_never
@@ -51,6 +52,12 @@ HELP = (
     "Ctrl-C twice leaves; mockint resume goes on, with what you typed."
 )
 
+
+BARE = {"hint", "help", "skip", "repeat", "pause", "time", "quit", "edit"}
+"""Commands that somebody may type without the stroke; nobody answers with one of these alone."""
+_COMMAND = re.compile(r"(/(?:help|hint|repeat|time|skip|pause|quit|edit))(?:\s+\S+){0,3}\s*", re.IGNORECASE)
+_ASKS = re.compile(r"(?!\?)(?:\S+\s+){0,24}\S*\w\?", re.IGNORECASE)
+"""A short question and nothing else: it is put to the interviewer."""
 
 GAVE_UP = "That is all right. Let us go on to something else."
 SKIPPED = "Then we leave that one."
@@ -100,7 +107,15 @@ class Interrupted(Exception):
 
 
 class Left(Exception):
-    """The candidate went away without ending the session, to go on later."""
+    """The candidate went away without ending the session, to go on later.
+
+    Args:
+        seconds: how long the program had listened.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.seconds = seconds
 
 
 SaveDraft = Callable[[str, float], None]
@@ -178,13 +193,15 @@ class Room:
 
     async def _close(self, outcome: Outcome) -> None:
         """Asks for the ratings that are still wanted, and finishes."""
-        if self.now.started.self_rate:
-            for part in self.now.parts:
-                if part.answered and part.rating is None:
-                    rating = await self._candidate.rate(part)
-                    if rating is not None:
-                        self._write(SelfRated, question=part.question.id, rating=rating)
-        self._finish(outcome)
+        to_rate = [part for part in self.now.parts if part.answered and part.rating is None]
+        if self.now.started.self_rate and to_rate:
+            self._screen.note(CLOSING[outcome])
+            for part in to_rate:
+                rating = await self._candidate.rate(part)
+                if rating is not None:
+                    self._write(SelfRated, question=part.question.id, rating=rating)
+            return self._write(SessionFinished, outcome=outcome)
+        return self._finish(outcome)
 
     def _finish(self, outcome: Outcome, *, t: float | None = None) -> None:
         self._write(SessionFinished, t=t, outcome=outcome)
@@ -266,7 +283,12 @@ class Room:
     async def _listen(self, part: Part, interviewer: Interviewer) -> None:
         began = self.now.t
         paused = self.now.paused
-        heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
+        try:
+            heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
+        except Left as left:
+            if not paused and (t := round(began + left.seconds, 2)) > self.now.t:
+                self._write(DraftSaved, t=t, question=part.question.id, text=self.now.draft)
+            raise
         if paused:
             self._write(Resumed)
             self._recall()
@@ -276,6 +298,8 @@ class Room:
         text = None if heard.text is None else heard.text.strip()
         if heard.cut:
             return self._cut(part, text or "", t)
+        if text and (found := _COMMAND.match(text)):
+            text = found.group(1).lower()
         match text:
             case None | "/quit":
                 self._finish("quit", t=t)
@@ -292,6 +316,14 @@ class Room:
                 self._screen.note(SKIPPED)
             case "/hint":
                 self._hint(part, t)
+            case "?":
+                self._aside(part, t)
+                self._screen.note("Ask the interviewer something after it, such as: ? how many users are there")
+            case _ if text.lower().strip(" .!?") in BARE:
+                self._aside(part, t)
+                self._screen.note(f"That is no answer yet. Did you mean /{text.lower().strip(' .!?')}?")
+            case _ if _ASKS.fullmatch(text):
+                await self._clarify(part, text, t, interviewer)
             case _ if text.startswith("?") and text.strip("? "):
                 await self._clarify(part, text.lstrip("? "), t, interviewer)
             case _ if not text.strip("? ") or (text.startswith("/") and text[1:].isalpha()):
