@@ -125,7 +125,7 @@ def test_two_interrupts_leave_with_the_draft_saved_and_resume_brings_it_back(pro
     room.type("Exact strings such as part")
     room.until("such as part")
     room.type("\x03")
-    room.until("again within two seconds")
+    room.until("again within two seconds leaves")
     room.type("\x03")
     room.until("mockint resume")
     room.child.expect(pexpect.EOF)
@@ -233,6 +233,43 @@ def test_killed_in_the_middle_of_a_sentence_comes_back_with_it(program: Any) -> 
     room.child.kill(signal.SIGKILL)
     again = program("resume")
     again.until("Going on with", "> Rare words are matched by BM25")
+
+
+def test_interrupt_is_told_in_the_footer_and_leaves_the_draft_where_it_is(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("Exact strings")
+    room.until("> Exact strings")
+    room.type("\x03")
+    room.until("again within two seconds leaves")
+    assert room.text.count("> Exact strings") == 1
+    room.until("Question 1/1:")
+    room.type(" such as part numbers")
+    room.until("> Exact strings such as part numbers")
+
+
+def test_command_on_the_last_line_leaves_the_draft_above_it(program: Any) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("Exact strings\x1b\r/time\r")
+    room.until("Left for this question:", "Question 1/1:")
+    room.settle()
+    assert "> Exact strings" in room.text.split("Left for this question:")[1]
+
+
+@pytest.mark.parametrize("keys", ["\x18\x05", "/edit\r"], ids=["Ctrl-X Ctrl-E", "/edit"])
+def test_what_the_editor_saves_comes_back_to_be_sent(program: Any, tmp_path: Path, keys: str) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho 'Rare words are matched by BM25' > $1\n")
+    editor.chmod(0o755)
+    room = program(*ONE, EDITOR=str(editor))
+    room.until("Question 1/1:")
+    room.type(keys)
+    room.until("> Rare words are matched by BM25")
+    room.settle()
+    assert "Interviewer:" not in room.text, "it is not sent"
+    room.type("\r")
+    room.until("Interviewer:")
 
 
 def test_every_command_and_a_push_back(program: Any) -> None:

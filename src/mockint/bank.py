@@ -227,8 +227,10 @@ def choose(
     pool = [q for q in bank.questions.values() if q.track in wanted and level in q.levels]
     chosen = _draw(pool, minutes=minutes, count=count, chance=random.Random(seed))  # noqa: S311 (a repeatable draw)
     if not chosen:
+        shortest = min((q.minutes for q in pool), default=None)
+        needs = f" The shortest takes {shortest}." if shortest else ""
         raise UsageError(
-            f"No question on {', '.join(wanted)} at level {level} fits {minutes} minutes.",
+            f"No question on {', '.join(wanted)} at level {level} fits {minutes} minutes.{needs}",
             hint="Give more --minutes, another --level, or see: mockint bank list",
         )
     return tuple(chosen)

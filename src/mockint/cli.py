@@ -747,7 +747,13 @@ def _plan(
     if names:
         return tuple(bank.question(name) for name in dict.fromkeys(names))
     room = config.settings.interview
-    return choose(bank, tracks=tracks, level=room.level, minutes=minutes or room.minutes, count=count, seed=seed)
+    minutes = minutes or room.minutes
+    drawn = choose(bank, tracks=tracks, level=room.level, minutes=minutes, count=count, seed=seed)
+    if count and len(drawn) < count:
+        typer.echo(
+            f"{minutes} minutes have room for {len(drawn)} of the {count} questions that you asked for.", err=True
+        )
+    return drawn
 
 
 def _loop(bank: Bank, name: str, config: Config, *, seed: int, besides: object) -> tuple[tuple[Question, ...], int]:
@@ -1064,6 +1070,7 @@ def _welcome(started: SessionStarted, scripted: bool) -> str:
     return (
         f"Session {started.session}: {many}, {started.minutes} minutes, level {started.level}. {asks[0].upper()}{asks[1:]} asks. "
         f"{who}The clock runs only while you answer."
+        f"{' When the time is up, what stands is sent.' if started.strict_time else ''}"
     )
 
 

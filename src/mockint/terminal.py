@@ -311,6 +311,10 @@ def rating(text: str) -> int | None:
     return int(text) if text.strip() in {"1", "2", "3", "4", "5"} else None
 
 
+AGAIN = "Ctrl-C again within two seconds leaves; all is saved."
+EDITING = "Your editor opens. Save and close it to come back; the answer is sent from here."
+
+
 class _TimeUp(Exception):
     """The clock ends the typing."""
 
@@ -323,6 +327,8 @@ class Typist:
     ) -> None:
         self._screen, self._clock, self._send, self._plain = screen, clock, send, plain or prefers_plain()
         self._interrupted = -AGAIN_WITHIN
+        self._editing: asyncio.Task[None] | None = None
+        self._edited = 0.0
 
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
         # 0.1 s: it is imported once a person sits there.
@@ -334,9 +340,18 @@ class Typist:
         def elapsed() -> float:
             return self._clock.seconds() - began
 
+        def interrupted() -> None:
+            save(session.default_buffer.text, elapsed())
+            again = elapsed() + began - self._interrupted < AGAIN_WITHIN
+            self._interrupted = elapsed() + began
+            if self._plain:
+                session.app.exit(exception=Left(elapsed()) if again else KeyboardInterrupt())
+            elif again:
+                session.app.exit(exception=Left(elapsed()))
+
         session: PromptSession[str] = PromptSession(
             multiline=True,
-            key_bindings=_keys(self._send),
+            key_bindings=_keys(self._send, edit=lambda: self._edit(session), interrupt=interrupted),
             bottom_toolbar=None if self._plain else lambda: self._footer(listening, elapsed()),
             refresh_interval=0 if self._plain else 0.5,
             prompt_continuation="  ",
@@ -354,29 +369,24 @@ class Typist:
         opening: Callable[[], None] | None = None
 
         def opened() -> None:
-            session.default_buffer.open_in_editor()
+            self._edit(session)
 
         try:
             while True:
                 try:
                     text = await session.prompt_async("\n> ", default=draft, pre_run=opening)
                 except _TimeUp:
-                    return Heard(session.default_buffer.text, limit or 0.0, cut=True)
+                    return Heard(session.default_buffer.text, max(limit or 0.0, self._edited_until(began)), cut=True)
                 except (KeyboardInterrupt, EOFError):
                     opening = None
                     draft = session.default_buffer.text
-                    save(draft, elapsed())
-                    if elapsed() + began - self._interrupted < AGAIN_WITHIN:
-                        raise Left(elapsed()) from None
                     self._interrupted = elapsed() + began
-                    clock = "" if listening.paused else ", and the clock runs on"
-                    self._screen.note(f"Press it again within two seconds to leave; everything is saved{clock}.")
+                    self._screen.note(AGAIN)
                     continue
-                if text.strip() == "/edit":
-                    self._screen.note(
-                        "Your editor opens. Save and close it to come back; the answer is sent from here."
-                    )
-                    opening = opened
+                before, _, command = text.rstrip().rpartition("\n")
+                if command.strip().lower() == "/edit":
+                    self._screen.note(EDITING)
+                    opening, draft = opened, before
                     continue
                 return Heard(text, elapsed())
         finally:
@@ -402,12 +412,23 @@ class Typist:
                 return found if text.strip() else None
             self._screen.note(f"That is no rating. {SCALE}")
 
-    @staticmethod
-    async def _cut_off(session: PromptSession[str], limit: float | None, elapsed: Callable[[], float]) -> None:
-        """Ends the typing when the time is up, whatever stands there; never without a limit."""
+    def _edit(self, session: PromptSession[str]) -> None:
+        """Opens the editor on what stands there; what it saves comes back to be sent from here."""
+        self._editing = session.default_buffer.open_in_editor(validate_and_handle=False)
+        self._editing.add_done_callback(lambda _: setattr(self, "_edited", self._clock.seconds()))
+
+    def _edited_until(self, began: float) -> float:
+        """Returns when the editor was last closed, in seconds since `began`."""
+        return self._edited - began
+
+    async def _cut_off(self, session: PromptSession[str], limit: float | None, elapsed: Callable[[], float]) -> None:
+        """Ends the typing when the time is up, whatever stands there; never without a limit.
+
+        An open editor is waited for, since its file is not read before it is closed; what it saves is late.
+        """
         if limit is None:
             return
-        while elapsed() < limit or not session.app.is_running:  # in the editor the clock waits for the file
+        while elapsed() < limit or not session.app.is_running or (self._editing and not self._editing.done()):
             await asyncio.sleep(min(0.2, max(0.01, limit - elapsed())))
         session.app.exit(exception=_TimeUp())
 
@@ -419,7 +440,10 @@ class Typist:
     def _footer(self, listening: Listening, elapsed: float) -> StyleAndTextTuples:
         from prompt_toolkit.application import get_app
 
-        return footer(listening, elapsed, send=self._send, width=get_app().output.get_size().columns)
+        width = get_app().output.get_size().columns
+        if self._clock.seconds() - self._interrupted < AGAIN_WITHIN:
+            return [("bold", f" {AGAIN}"[:width])]
+        return footer(listening, elapsed, send=self._send, width=width)
 
 
 def footer(
@@ -430,13 +454,16 @@ def footer(
         return [("", f" Paused: press {'Enter' if send == 'enter' else 'Alt-Enter'} to go on")]
     question, session = listening.question_seconds_left - elapsed, listening.session_seconds_left - elapsed
     style, words = "", f"{clock_time(question)} left"
+    up = "what stands is sent" if listening.strict else "finish your sentence"
     if question <= 0 or session <= 0:
-        style, words = "bold fg:ansired", f"time is up ({clock_time(min(question, session))}): finish your sentence"
+        style, words = "bold fg:ansired", f"time is up ({clock_time(min(question, session))}): {up}"
     elif question <= SOON and listening.part.budget_seconds > 2 * SOON:
         style, words = "fg:ansiyellow", f"{clock_time(question)} left: wrap up"
     elif question <= listening.part.budget_seconds / 2:
         words = f"{clock_time(question)} left, half is gone"
     place = f" Question {listening.number}/{listening.of}: "
+    if listening.strict and question > 0:
+        words += " (strict)"
     keys = "Enter sends, Alt-Enter: line" if send == "enter" else "Alt-Enter sends, Enter: line"
     rest, room = "", width - len(place) - len(words)
     for more in (f" · session {clock_time(session)}", " · /help", f" · {keys}", f" · {keys.split(',')[0]}"):
@@ -524,7 +551,9 @@ PROMPT = 2
 """Columns of what stands before each row of an answer."""
 
 
-def _keys(send: Literal["enter", "alt-enter"]) -> KeyBindings:
+def _keys(
+    send: Literal["enter", "alt-enter"], *, edit: Callable[[], None], interrupt: Callable[[], None]
+) -> KeyBindings:
     from prompt_toolkit.key_binding import KeyBindings
 
     keys = KeyBindings()
@@ -538,6 +567,8 @@ def _keys(send: Literal["enter", "alt-enter"]) -> KeyBindings:
     keys.add("enter")(submit if send == "enter" else new_line)
     keys.add("escape", "enter")(new_line if send == "enter" else submit)
     keys.add("c-j")(new_line)
+    keys.add("c-x", "c-e")(lambda _: edit())
+    keys.add("c-c")(lambda _: interrupt())
     return keys
 
 

@@ -45,9 +45,10 @@ HELP = (
     "/time    what is left\n"
     "/skip    on to the next question\n"
     "/pause   stop the clock and hide the question\n"
-    "/edit    write the answer in your editor\n"
+    "/edit    write the answer in your editor (Ctrl-X Ctrl-E too); it comes back to be sent\n"
     "/quit    end the interview and grade what there is\n"
     "? …      ask the interviewer something, such as: ? how many users are there\n"
+    "A command on the last line leaves what stands above it as it is.\n"
     "Enter sends and Alt-Enter begins a new line (terminal.send in mockint.toml turns that round).\n"
     "Ctrl-C twice leaves; mockint resume goes on, with what you typed."
 )
@@ -298,8 +299,16 @@ class Room:
         text = None if heard.text is None else heard.text.strip()
         if heard.cut:
             return self._cut(part, text or "", t)
-        if text and (found := _COMMAND.match(text)):
-            text = found.group(1).lower()
+        kept = ""
+        if text and (found := _COMMAND.fullmatch(text.rpartition("\n")[2].strip())):
+            kept, text = text.rpartition("\n")[0].rstrip(), found.group(1).lower()
+        await self._hear(text, part, t, interviewer)
+        if kept and self.now.outcome is None and self.now.part is not None:
+            self._write(DraftSaved, question=part.question.id, text=kept)
+        return None
+
+    async def _hear(self, text: str | None, part: Part, t: float, interviewer: Interviewer) -> None:
+        """Takes up what a candidate sent: a command, a question back, or an answer."""
         match text:
             case None | "/quit":
                 self._finish("quit", t=t)
@@ -331,7 +340,7 @@ class Room:
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
                 self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
-        return None
+        return
 
     def _cut(self, part: Part, text: str, t: float) -> None:
         """Submits what stands when the time is up; a command that was being typed is no answer."""
