@@ -248,6 +248,15 @@ def test_interrupt_is_told_in_the_footer_and_leaves_the_draft_where_it_is(progra
     room.until("> Exact strings such as part numbers")
 
 
+def test_answer_typed_ahead_is_sent_when_its_turn_comes(program: Any, tmp_path: Path) -> None:
+    room = program("start", "--question", "hybrid-search", "--question", "kv-cache")
+    room.until("Question 1/2:")
+    room.type("I don't know\rI don't know\r")
+    room.until("Report:")
+    assert room.ended() == 0
+    assert log_of(tmp_path).count("I don't know") == 2
+
+
 def test_command_on_the_last_line_leaves_the_draft_above_it(program: Any) -> None:
     room = program(*ONE)
     room.until("Question 1/1:")

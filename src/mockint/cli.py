@@ -832,9 +832,11 @@ def _connector(
 def _interview(room: Room, connections: Connections, interviewer: Interviewer, session: str) -> None:
     """Runs the interview; however it breaks off, says how to go on with it."""
     from mockint.interview.room import Left
+    from mockint.terminal import keys_kept
 
     try:
-        _run(connections.closing(room.run(interviewer)))
+        with keys_kept():
+            _run(connections.closing(room.run(interviewer)))
     except (Left, KeyboardInterrupt):
         typer.echo(f"\nSaved. Go on with: {_me()} resume {session}", err=True)
         raise typer.Exit(130) from None

@@ -96,8 +96,7 @@ class Screen:
         with suppress(NotImplementedError, ValueError, RuntimeError):  # no signals there, or not the main thread
             loop.add_signal_handler(signal.SIGINT, stop)
         try:
-            with _no_echo():
-                return await task
+            return await task
         except asyncio.CancelledError:
             if not stopped:
                 raise
@@ -236,8 +235,10 @@ class Screen:
 
 
 @contextmanager
-def _no_echo() -> Iterator[None]:
-    """Keeps keys that are pressed meanwhile off the screen; they are read afterwards."""
+def keys_kept() -> Iterator[None]:
+    """Keeps what is typed between two prompts, while the interviewer speaks, off the screen and as it was typed: else the terminal echoes
+    it into the interviewer's words and makes a new line of Enter.
+    """
     try:
         import termios
 
@@ -247,6 +248,7 @@ def _no_echo() -> Iterator[None]:
         yield
         return
     quiet = [*before]
+    quiet[0] &= ~termios.ICRNL
     quiet[3] &= ~termios.ECHO
     termios.tcsetattr(source, termios.TCSANOW, quiet)
     try:
