@@ -43,7 +43,11 @@ class ModelError(MockintError):
 
 
 class ModelRefused(ModelError):
-    pass
+    """No use in asking again; `shape` says that it may be for the way in which a reply's shape was asked for."""
+
+    def __init__(self, what: str, *, hint: str, shape: bool = False) -> None:
+        super().__init__(what, hint=hint)
+        self.shape = shape
 
 
 class ModelUnavailable(ModelError):

@@ -7,9 +7,11 @@ deadline, and the check of structured replies.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol
 
@@ -30,6 +32,10 @@ OnText = Callable[[str], None]
 
 LONGEST_REPLY = 200_000
 """Characters; a server that sends more is not answering the question."""
+MOST_BRACES = 50
+"""Places in a text where an object is looked for."""
+DOWN_AFTER, LEFT_ALONE = 3, 30.0
+"""Replies in a row that a provider fails to give, tries included, until it is taken to be down; and the seconds it is left alone."""
 LONGEST_WAIT = 30.0
 """Seconds of a server's Retry-After that are obeyed; beyond it the call fails at once."""
 
@@ -137,6 +143,29 @@ class _Shown:
         self._on_text(piece)
 
 
+@dataclass
+class Circuit:
+    """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
+
+    failures: int = 0
+    opened: float | None = None
+    """When it was last seen to be down, in the clock's seconds."""
+
+    def check(self, name: str, now: float) -> None:
+        """Raises ModelUnavailable while the provider is left alone."""
+        if self.failures >= DOWN_AFTER and self.opened is not None and now - self.opened < LEFT_ALONE:
+            raise ModelUnavailable(
+                f"{name} failed {self.failures} times in a row; it is asked again in {LEFT_ALONE - (now - self.opened):.0f} seconds.",
+                hint="Wait, or name another model; models.fallback names one for good.",
+            )
+
+    def failed(self, now: float) -> None:
+        self.failures, self.opened = self.failures + 1, now
+
+    def replied(self) -> None:
+        self.failures, self.opened = 0, None
+
+
 @dataclass(frozen=True)
 class Model:
     adapter: Adapter
@@ -144,6 +173,7 @@ class Model:
     deadline_seconds: float = 60.0
     tries: int = 4
     longest_backoff: float = 8.0
+    circuit: Circuit = field(default_factory=Circuit)
 
     @property
     def name(self) -> str:
@@ -161,6 +191,7 @@ class Model:
             ModelUnavailable: still failing after the last try, or the deadline has passed.
         """
         began = self.clock.seconds()
+        self.circuit.check(self.name, began)
         show = _Shown(on_text) if on_text else None
 
         def worth_it(state: RetryCallState) -> bool:
@@ -175,11 +206,16 @@ class Model:
                     with attempt:
                         left = self.deadline_seconds - (self.clock.seconds() - began)
                         raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=max(left, 0.001))
+        except ModelUnavailable:
+            self.circuit.failed(self.clock.seconds())
+            raise
         except TimeoutError as exc:
+            self.circuit.failed(self.clock.seconds())
             raise ModelUnavailable(
                 f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
                 hint="Try again, or give it longer: limits.deadline_seconds in mockint.toml.",
             ) from exc
+        self.circuit.replied()
         raw = replace(raw, text=raw.text.encode("utf-8", "replace").decode())
         parsed, problem = _parse(raw, schema) if schema else (None, None)
         number = tries.statistics.get("attempt_number", 1)
@@ -388,15 +424,24 @@ def _closed(shape: Any) -> Any:
     return closed
 
 
+def _within(text: str, schema: type[T]) -> T | None:
+    """Returns the first object of the schema that stands in a text, in a code fence or among words; None when there is none."""
+    decoder = json.JSONDecoder()
+    for start in itertools.islice((found.start() for found in re.finditer(r"\{", text)), MOST_BRACES):
+        with suppress(ValueError):  # pydantic's ValidationError is one too
+            value, _ = decoder.raw_decode(text, start)
+            return schema.model_validate_json(json.dumps(value))
+    return None
+
+
 def _parse(raw: Raw, schema: type[T]) -> tuple[T | None, str | None]:
     if raw.cut_off:
         return None, "The reply was cut off before its end."
-    text = raw.text.strip()
-    if fenced := re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL):
-        text = fenced[1]
     try:
-        return schema.model_validate_json(text), None
+        return schema.model_validate_json(raw.text), None
     except ValidationError as exc:
+        if (found := _within(raw.text, schema)) is not None:
+            return found, None
         first = exc.errors(include_url=False, include_context=False, include_input=False)[:5]
         told = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'reply'}: {error['msg']}" for error in first)
         return None, f"The reply is not JSON of the shape that was asked for: {told}"

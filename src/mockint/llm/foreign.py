@@ -58,6 +58,8 @@ REFUSED = {
 BY_STATUS = {"APIError", "APIStatusError", "OpenAIError"}
 """The general ones, which say no more than their status does."""
 
+SHAPES = {400, 415, 422}
+"""A server that does not know a `response_format` or a tool answers with one of these."""
 MAY_WORK_LATER = {408, 409, 425, 429, 529}
 
 
@@ -78,7 +80,9 @@ def translate(exc: Exception, name: str) -> ModelError:
     later = known in MAY_WORK_LATER or known >= 500
     if found in UNAVAILABLE or later or isinstance(exc, OSError):
         return ModelUnavailable(told, hint=LATER, retry_after=_retry_after(exc))
-    return ModelRefused(told, hint=REFUSED.get(found or "", CHECK))
+    hint = REFUSED.get(found or "", CHECK)
+    shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
+    return ModelRefused(told, hint=hint, shape=shape)
 
 
 def _retry_after(exc: Exception) -> float | None:

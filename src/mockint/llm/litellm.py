@@ -11,10 +11,11 @@ from pydantic import BaseModel
 
 from mockint.config import quiet_litellm
 from mockint.errors import ModelError
-from mockint.llm import Message, OnText, Raw, strict_schema
+from mockint.llm import Message, OnText, Raw
 from mockint.llm.foreign import translate
 from mockint.llm.openai import gather, raw_of
 from mockint.llm.prices import priced
+from mockint.llm.structured import Negotiation
 
 quiet_litellm()
 # Its types redefine what pydantic would say at length; none of it concerns a user.
@@ -30,6 +31,7 @@ class LitellmAdapter:
     ) -> None:
         self.name = name
         self._own = base_url is not None
+        self.negotiation = Negotiation()
         self._to: dict[str, Any] = {"model": name}
         if base_url:
             self._to = {"model": f"openai/{served_as}", "api_base": base_url, "api_key": api_key or "none"}
@@ -45,18 +47,21 @@ class LitellmAdapter:
             "max_retries": 0,
         }
         if schema:
-            asked["response_format"] = strict_schema(schema)
+            raw = await self.negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
+        else:
+            raw = await self._send(asked, on_text)
+        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
+
+    async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
         try:
             if on_text:
                 stream = await litellm.acompletion(**asked, stream=True, stream_options={"include_usage": True})
-                raw = await gather(stream, on_text, self.name)
-            else:
-                raw = raw_of(await litellm.acompletion(**asked), self.name)
+                return await gather(stream, on_text, self.name)
+            return raw_of(await litellm.acompletion(**asked), self.name)
         except ModelError:
             raise
         except Exception as exc:
             raise translate(exc, self.name) from exc
-        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
 
     async def close(self) -> None:
         await litellm.close_litellm_async_clients()

@@ -10,9 +10,10 @@ import openai  # 0.4 to 0.6 s; this module is imported only when a model of this
 from pydantic import BaseModel
 
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
-from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, strict_schema
+from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage
 from mockint.llm.foreign import translate
 from mockint.llm.prices import priced
+from mockint.llm.structured import Negotiation
 
 
 class OpenAIAdapter:
@@ -20,6 +21,7 @@ class OpenAIAdapter:
         self.name = name
         self._served_as = served_as
         self._own = base_url is not None
+        self.negotiation = Negotiation()
         # A local server needs no key, and the library insists on one.
         key = api_key or ("none" if base_url else None)
         try:
@@ -38,18 +40,21 @@ class OpenAIAdapter:
             "timeout": deadline,
         }
         if schema:
-            asked["response_format"] = strict_schema(schema)
+            raw = await self.negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
+        else:
+            raw = await self._send(asked, on_text)
+        # What somebody else's server costs is not in OpenAI's price list.
+        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
+
+    async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
         try:
             if on_text:
-                raw = await self._stream(asked, on_text)
-            else:
-                raw = raw_of(await self._client.chat.completions.create(**asked), self.name)
+                return await self._stream(asked, on_text)
+            return raw_of(await self._client.chat.completions.create(**asked), self.name)
         except ModelError:
             raise
         except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
             raise translate(exc, self.name) from exc
-        # What somebody else's server costs is not in OpenAI's price list.
-        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
 
     async def close(self) -> None:
         await self._client.close()
@@ -89,7 +94,8 @@ def raw_of(done: Any, name: str) -> Raw:
     if not getattr(done, "choices", None):
         raise ModelUnavailable(f"{name} sent a reply without choices.", hint="Check base_url, or try another model.")
     choice = done.choices[0]
-    text = choice.message.content or ""
+    called = getattr(choice.message, "tool_calls", None)
+    text = choice.message.content or (called[0].function.arguments if called else "") or ""
     return _checked(text[: LONGEST_REPLY + 1], usage_of(done.usage), choice.finish_reason, name)
 
 
@@ -105,6 +111,8 @@ def usage_of(usage: Any) -> Usage:
 
 
 def _checked(text: str, usage: Usage, finish: str | None, name: str) -> Raw:
+    if finish in ("tool_calls", "function_call"):
+        finish = "stop"
     if finish == "content_filter":
         raise ModelRefused(f"{name}: the provider's policy stopped the reply.", hint="Try another model.")
     if not text.strip():

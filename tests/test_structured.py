@@ -1,0 +1,147 @@
+"""How the shape of a reply is asked for: from the strictest way to the plainest, found out by asking, and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from mockint.config import load_config
+from mockint.errors import ModelRefused, ModelUnavailable
+from mockint.llm import DOWN_AFTER, LEFT_ALONE, Circuit, Message, Model, Raw, Reply, Usage, connect
+from mockint.llm.scripted import ScriptedAdapter
+from mockint.llm.structured import WAYS
+from tests.conftest import ChatServer, StandingClock
+
+
+class Verdict(BaseModel):
+    level: str
+    quote: str | None = None
+
+
+GOOD = '{"level": "met", "quote": "a } b"}'
+ASKED = [Message(role="system", content="Judge."), Message(role="user", content="So?")]
+
+
+def way_of(request: dict[str, Any]) -> str:
+    if "tools" in request:
+        return "tool"
+    kind = request.get("response_format", {}).get("type")
+    return {"json_schema": "schema", "json_object": "json", None: "text"}[kind]
+
+
+def called(arguments: str) -> tuple[int, dict[str, str]]:
+    call = {"id": "t1", "type": "function", "function": {"name": "Verdict", "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": message}
+    body = {"id": "c1", "created": 1, "model": "m", "object": "chat.completion", "choices": [choice]}
+    return 200, {"x-body": json.dumps(body)}
+
+
+@pytest.fixture(params=["openai", "litellm"])
+def model(request: pytest.FixtureRequest, chat_server: ChatServer, tmp_path: Path) -> Model:
+    path = tmp_path / "m.toml"
+    path.write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\nadapter = "{request.param}"\n')
+    return connect("lab/m", config=load_config(file=path, home=tmp_path), clock=StandingClock())
+
+
+def ask(model: Model, times: int = 1) -> list[Reply[Verdict]]:
+    async def work() -> list[Reply[Verdict]]:
+        try:
+            return [await model.reply(ASKED, schema=Verdict) for _ in range(times)]
+        finally:
+            await model.adapter.close()
+
+    return asyncio.run(work())
+
+
+@pytest.mark.parametrize("taken", WAYS)
+def test_way_that_is_refused_is_followed_by_the_next_and_the_one_that_was_taken_is_remembered(
+    model: Model, chat_server: ChatServer, taken: str
+) -> None:
+    def replies(request: dict[str, Any]) -> str | tuple[int, dict[str, str]]:
+        way = way_of(request)
+        if WAYS.index(way) < WAYS.index(taken):
+            return 400, {}
+        return called(GOOD) if way == "tool" else f"Here it is:\n```json\n{GOOD}\n```" if way == "text" else GOOD
+
+    chat_server.replies = replies
+    for reply in ask(model, times=2):
+        assert reply.parsed == Verdict(level="met", quote="a } b")
+    ways = [way_of(request) for request in chat_server.requests]
+    assert ways == [*WAYS[: WAYS.index(taken) + 1], taken]
+
+
+def test_words_are_told_the_schema_in_the_system_s_turn(model: Model, chat_server: ChatServer) -> None:
+    chat_server.replies = lambda request: GOOD if way_of(request) == "text" else (422, {})
+    ask(model)
+    system = chat_server.requests[-1]["messages"][0]
+    assert system["content"].startswith("Judge.")
+    assert '"additionalProperties": false' in system["content"]
+
+
+def test_refusal_of_every_way_is_the_refusal_of_the_first(model: Model, chat_server: ChatServer) -> None:
+    chat_server.replies = lambda request: (400, {})
+    with pytest.raises(ModelRefused):
+        ask(model)
+    assert len(chat_server.requests) == len(WAYS)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_refusal_that_is_not_for_the_shape_ends_it(model: Model, chat_server: ChatServer, status: int) -> None:
+    chat_server.replies = lambda request: (status, {})
+    with pytest.raises(ModelRefused):
+        ask(model)
+    assert len(chat_server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        pytest.param(GOOD, "met", id="bare"),
+        pytest.param(f"<think>{{x}} maybe {{}}</think>\n{GOOD} Done.", "met", id="among words and other braces"),
+        pytest.param('{"level": "met", "quote": ', None, id="truncated"),
+        pytest.param('{"grade": "met"}', None, id="another shape"),
+        pytest.param("{" * 5000, None, id="braces without end"),
+    ],
+)
+def test_object_is_found_among_words_and_not_guessed(text: str, level: str | None) -> None:
+    model = Model(ScriptedAdapter([text]), StandingClock(), tries=1)
+    reply = asyncio.run(model.reply(ASKED, schema=Verdict))
+    assert (reply.parsed.level if reply.parsed else None) == level
+    assert (reply.problem is None) == (level is not None)
+
+
+class Down:
+    """A provider that is down until it is told otherwise."""
+
+    name = "down/m"
+
+    def __init__(self) -> None:
+        self.calls, self.up = 0, False
+
+    async def call(self, messages: Any, *, schema: Any, on_text: Any, deadline: float) -> Raw:
+        self.calls += 1
+        if not self.up:
+            raise ModelUnavailable("down", hint="wait", retry_after=0)
+        return Raw("ready", Usage(calls=1))
+
+    async def close(self) -> None:
+        pass
+
+
+def test_provider_that_is_down_is_left_alone_for_a_while_and_then_asked_again() -> None:
+    adapter, clock = Down(), StandingClock()
+    model = Model(adapter, clock, tries=2, circuit=Circuit())
+    for _ in range(DOWN_AFTER + 2):
+        with pytest.raises(ModelUnavailable):
+            asyncio.run(model.reply(ASKED))
+    assert adapter.calls == 2 * DOWN_AFTER, "the last two were not sent"
+    adapter.up = True
+    clock.sleep(LEFT_ALONE)
+    assert asyncio.run(model.reply(ASKED)).text == "ready"
+    assert model.circuit.failures == 0
