@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,27 @@ from mockint.bank import load_bank
 from mockint.batch import grade_answers, read_lines
 from mockint.content import roots
 from mockint.errors import UsageError
+from mockint.grading import Opinion
 from mockint.grading.grader import offline
-from tests.conftest import StandingClock
+from mockint.grading.offline import OfflineGrader
+from mockint.transcript import Part
+from tests.conftest import Run, StandingClock
 
 BM25 = "BM25 matches the literal term, so product codes and error codes are found that the embedding blurs."
+
+
+def collected(work: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def collect() -> list[dict[str, Any]]:
+        return [line async for line in work]
+
+    return asyncio.run(collect())
 
 
 def graded(*lines: Any) -> list[dict[str, Any]]:
     texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
     bank = load_bank(roots())
     work = grade_answers(texts, "a.jsonl", bank, level="mid", maker=offline, clock=StandingClock())
-    return asyncio.run(work)
+    return collected(work)
 
 
 def test_answer_is_graded_with_a_quote_from_its_own_words() -> None:
@@ -86,4 +97,91 @@ def test_rubric_made_from_a_reference_sentence_without_cues_tells_answers_apart(
     answers = {"right": "The tighter string has a higher pitch.", "wrong": "It swings back and forth for a while."}
     lines = [json.dumps({"id": name, "question": "pitch", "answer": text}) for name, text in answers.items()]
     work = grade_answers(lines, "a", bank, level="junior", maker=offline, clock=StandingClock())
-    assert {grade["id"]: grade["score"] for grade in asyncio.run(work)} == {"right": 1.0, "wrong": 0.0}
+    assert {grade["id"]: grade["score"] for grade in collected(work)} == {"right": 1.0, "wrong": 0.0}
+
+
+def answers_file(path: Path, count: int) -> Path:
+    rows = [
+        {"id": f"a-{n}", "question": "hybrid-search", "answer": f"{BM25} This is number {n}."} for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_batch_goes_on_from_its_out_file_and_pays_nothing_twice(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "grades.jsonl"
+    run("grade", answers_file(tmp_path / "a.jsonl", 3), "--out", out)
+    before = out.read_text(encoding="utf-8")
+    out.write_text(before + '{"id": "a-3", "sta', encoding="utf-8")  # the next write was cut off by a kill
+    done = run("grade", answers_file(tmp_path / "a.jsonl", 5), "--out", out)
+    assert done.code == 0
+    assert done.out.split("\n")[0].startswith("a-3")
+    assert "3 are in" in done.err
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert [line["id"] for line in lines] == ["a-0", "a-1", "a-2", "a-3", "a-4"]
+    assert out.read_text(encoding="utf-8").startswith(before)
+    assert run("grade", tmp_path / "a.jsonl", "--out", out).out == ""
+
+
+def test_changed_answer_or_level_is_graded_again_and_its_old_line_goes(run: Run, tmp_path: Path) -> None:
+    out, source = tmp_path / "grades.jsonl", answers_file(tmp_path / "a.jsonl", 2)
+    run("grade", source, "--out", out)
+    source.write_text(source.read_text().replace("number 1", "another"), encoding="utf-8")
+    assert run("grade", source, "--out", out).out.startswith("a-1")
+    assert len(run("grade", source, "--out", out, "--level", "junior", "--json").json) == 2
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert sorted(line["id"] for line in lines) == ["a-0", "a-1"]
+    assert {line["target_level"] for line in lines} == {"junior"}
+
+
+def test_what_could_not_be_graded_is_tried_again(run: Run, tmp_path: Path) -> None:
+    out, source = tmp_path / "grades.jsonl", tmp_path / "a.jsonl"
+    source.write_text('{"id": "x", "question": "nope", "answer": "y"}\n')
+    assert run("grade", source, "--out", out).code == 6
+    source.write_text(json.dumps({"id": "x", "question": "hybrid-search", "answer": BM25}) + "\n")
+    assert run("grade", source, "--out", out).code == 0
+    assert ["error" in json.loads(line) for line in out.read_text().splitlines()] == [False]
+
+
+def test_no_more_than_so_many_are_graded_at_once() -> None:
+    class Counted(OfflineGrader):
+        now = most = 0
+
+        async def opinion(self, part: Part) -> Opinion:
+            Counted.now += 1
+            Counted.most = max(Counted.most, Counted.now)
+            await asyncio.sleep(0.001)
+            Counted.now -= 1
+            return await super().opinion(part)
+
+    texts = [json.dumps({"id": str(n), "question": "hybrid-search", "answer": BM25}) for n in range(12)]
+    bank, taken = load_bank(roots()), 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for text in texts:
+            taken += 1
+            yield text
+
+    async def work() -> list[int]:
+        graded = grade_answers(
+            lines(), "a", bank, level="mid", maker=lambda _: Counted(), clock=StandingClock(), at_once=3
+        )
+        return [taken async for _ in graded]
+
+    ahead = asyncio.run(work())
+    assert Counted.most == 3
+    assert ahead[0] <= 4, "lines are read as there is room for them"
+    assert len(ahead) == 12
+
+
+def test_dry_run_says_what_it_would_take_and_grades_nothing(run: Run, tmp_path: Path) -> None:
+    source = answers_file(tmp_path / "a.jsonl", 3)
+    told = run("grade", source, "--dry-run", "--json", "--model", "openai/gpt-5-mini").json
+    assert told["answers"] == 3
+    assert told["prompt_tokens"] > 1000
+    assert 0 < told["usd"] < 1
+    assert run("grade", source, "--dry-run", "--json", "--model", "lab/unknown").json["usd"] is None
+    assert run("grade", source, "--dry-run", "--json").json["usd"] == 0
+    assert "Nothing was graded" in run("grade", source, "--dry-run").out
+    assert not list((tmp_path / "home").rglob("grades"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
     from mockint.bank import Bank, Question
+    from mockint.batch import Key, Results
     from mockint.calibration import Gold, Trial
     from mockint.clock import Clock
     from mockint.config import Config
@@ -208,59 +209,146 @@ def grade(
     model: ModelRef = None,
     level: Level = None,
     votes: Votes = 1,
-    out: Annotated[Optional[Path], typer.Option(help="Also write the grades here, one JSON object a line.")] = None,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(help="Also write the grades here, one JSON object a line; a batch goes on from it."),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, max=500, help="Answers that are graded at the same time.")] = 4,
+    usd: Annotated[
+        Optional[float], typer.Option(min=0, help="Stop before the call that may cost more, in all.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and grade nothing.")] = False,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
     content: ContentDirs = None,
 ) -> None:
-    """Grade interviews, again or for the first time. Earlier grades stay."""
-    from mockint.batch import grade_answers, read_lines
+    """Grade interviews, again or for the first time, or answers from elsewhere. Earlier grades stay."""
+    from mockint.batch import Results
     from mockint.clock import SystemClock
-    from mockint.llm import Connections
     from mockint.report import clean, shown
-    from mockint.store import Home, write
+    from mockint.store import Home
 
-    wanted = {"models": _given(grader=model), "interview": _given(level=level)}
+    wanted = {"models": _given(grader=model), "interview": _given(level=level), "limits": _given(usd_per_session=usd)}
     settings, clock = _settings(config, home, content, wanted), SystemClock()
     store = Home(settings.home)
-    lines: list[dict[str, Any]] = []
-    written: list[Path] = []
     answers = [given for given in inputs if _holds_answers(given)]
     sessions = {given: _sessions(store, given) for given in inputs if given not in answers}
-    for given in inputs:
-        path, found = Path(given), sessions.get(given, [])
-        if given in answers:
-            connections = Connections(settings, clock)
-            maker = _grader(settings, connections, settings.settings.models.grader, votes=votes)
-            bank, target = _bank(settings), settings.settings.interview.level
-            graded = grade_answers(read_lines(path), path.name, bank, level=target, maker=maker, clock=clock)
-            lines += _run(connections.closing(graded))
-            continue
-        for place, name in found:
-            try:
-                made, path = _grade(
-                    place, name, settings, clock, settings.settings.models.grader, level=level, votes=votes
-                )
-            except SessionError as exc:
-                lines.append({"id": name, "error": {"code": exc.exit_code, "message": exc.what}})
-                continue
-            lines.append(made.model_dump(mode="json"))
-            written.append(path)
-    if out:
-        write(out, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    if dry_run:
+        _estimate([Path(given) for given in answers], sum(map(len, sessions.values())), settings, as_json=as_json)
+        return
+    results, lines, count, scored = Results(out), list[dict[str, Any]](), 0, 0
+    first: dict[str, Any] = {}
+
+    def made(line: dict[str, Any]) -> None:
+        nonlocal count, scored, first
+        results.add(line)
+        count += 1
+        good = "error" not in line and line["score"] is not None
+        scored += good
+        if not good and not first:
+            first = line
+        if as_json:
+            lines.append(line)
+            return
+        told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
+        typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
+
+    written: list[Path] = []
+    try:
+        for given in inputs:
+            if given in answers:
+                _grade_file(Path(given), settings, clock, results, made, votes=votes, at_once=concurrency)
+            for place, name in sessions.get(given, ()):
+                try:
+                    reference = settings.settings.models.grader
+                    done, path = _grade(place, name, settings, clock, reference, level=level, votes=votes)
+                except SessionError as exc:
+                    made({"id": name, "error": {"code": exc.exit_code, "message": exc.what}})
+                    continue
+                made(done.model_dump(mode="json"))
+                written.append(path)
+    finally:
+        results.close()
     if as_json:
         typer.echo(json.dumps(lines, ensure_ascii=False))
-    else:
-        for line in lines:
-            told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
-            typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
-        for path in written:
-            typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
-    if not lines:
+    for path in () if as_json else written:
+        typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
+    if results.reused:
+        typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
+    if not count and not results.reused:
         raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
-    if all("error" in line or line["score"] is None for line in lines):
-        raise GradingError("Nothing could be graded.", hint=_why(lines))
+    if count and not scored:
+        raise GradingError("Nothing could be graded.", hint=_why([first]))
+
+
+def _grade_file(
+    path: Path,
+    settings: Config,
+    clock: Clock,
+    results: Results,
+    made: Callable[[dict[str, Any]], None],
+    *,
+    votes: int,
+    at_once: int,
+) -> None:
+    """Grades a file of answers, with a bar where somebody watches."""
+    from mockint.batch import grade_answers, read_lines
+    from mockint.config import OFFLINE
+    from mockint.llm import Connections
+    from mockint.terminal import progress
+
+    connections = Connections(settings, clock)
+    maker = _grader(settings, connections, settings.settings.models.grader, votes=votes)
+    bank, level = _bank(settings), settings.settings.interview.level
+    lines = read_lines(path)
+    if settings.settings.models.grader == OFFLINE:
+        at_once = 1  # it waits for nobody, and so the grades come in the order of the answers
+
+    async def work() -> None:
+        with progress("grading", sum(bool(line.strip()) for line in lines)) as step:
+
+            def held(key: Key) -> bool:
+                found = results.holds(key)
+                if found:
+                    step()
+                return found
+
+            graded = grade_answers(
+                lines, path.name, bank, level=level, maker=maker, clock=clock, at_once=at_once, held=held
+            )
+            async for line in graded:
+                made(line)
+                step()
+
+    _run(connections.closing(work()))
+
+
+def _estimate(paths: list[Path], sessions: int, settings: Config, *, as_json: bool) -> None:
+    """Says how many answers there are, and what a model would take to grade them."""
+    from mockint.batch import estimate, read_lines
+    from mockint.config import OFFLINE
+    from mockint.grading.judge import PROMPT
+    from mockint.llm import Usage
+    from mockint.llm.prices import priced
+    from mockint.prompts import load_prompt
+
+    reference, bank = settings.settings.models.grader, _bank(settings)
+    prompt = load_prompt(settings.folders, PROMPT)
+    needed = sum((estimate(read_lines(path), bank, prompt) for path in paths), Usage())
+    if reference == OFFLINE:
+        needed = Usage(calls=needed.calls, usd=0.0)
+    elif needed.calls:
+        needed = priced(needed, reference)
+    if as_json:
+        told = {"model": reference, "answers": needed.calls, "sessions": sessions, **needed.model_dump()}
+        typer.echo(json.dumps(told))
+        return
+    price = "an unknown price" if needed.usd is None else f"about {needed.usd:.2f} USD"
+    tokens = f"{needed.prompt_tokens} tokens sent, {needed.completion_tokens} expected back"
+    typer.echo(f"{needed.calls} answers with {reference}: {tokens}, {price}. Nothing was graded.")
+    if sessions:
+        typer.echo(f"And {sessions} interviews, which are not estimated.", err=True)
 
 
 @app.command()

@@ -10,8 +10,8 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol
 
@@ -270,12 +270,28 @@ class Spending:
     """The most that one call has cost: the next one may cost as much."""
     unknown: bool = False
     """Whether there was a call whose price is not known: then the limit cannot be kept."""
+    under_way: int = 0
+    """Calls that are not back yet: each may cost as much as the dearest."""
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Calls under a limit wait for one another: what each may cost follows from those before."""
+    """The first calls under a limit wait for one another: until one has a price, it is not known what the next may cost."""
+
+    @asynccontextmanager
+    async def within(self) -> AsyncIterator[None]:
+        """Makes room for one call. Raises ModelRefused when it may pass the limit."""
+        unknown = self.limit is not None and not self.dearest
+        async with self.one_at_a_time if unknown else nullcontext():
+            self.check()
+            self.under_way += 1
+            try:
+                yield
+            finally:
+                self.under_way -= 1
 
     def check(self) -> None:
         """Raises ModelRefused when the next call may pass the limit."""
-        if self.limit is not None and (self.spent >= self.limit or self.spent + self.dearest > self.limit):
+        if self.limit is not None and (
+            self.spent >= self.limit or self.spent + self.dearest * (self.under_way + 1) > self.limit
+        ):
             raise ModelRefused(
                 f"{self.spent:.2f} of {self.limit:.2f} USD are spent, and the next call may pass the limit.",
                 hint="Raise limits.usd_per_session, or go on with --model offline.",
@@ -312,8 +328,7 @@ class Recorder:
         """As `Model.reply`; the exchange is kept before this returns or raises."""
         made: Any = {"role": self._role, "purpose": purpose, "prompt": prompt, "messages": messages}
         try:
-            async with self._spending.one_at_a_time if self._spending.limit is not None else nullcontext():
-                self._spending.check()
+            async with self._spending.within():
                 reply = await self._model.reply(messages, schema=schema, on_text=on_text)
                 self._spending.add(reply.usage)
         except ModelError as exc:
