@@ -23,6 +23,7 @@ from mockint.llm import (
     Fallback,
     Message,
     Model,
+    Pace,
     Raw,
     Recorder,
     Spending,
@@ -396,3 +397,20 @@ def test_server_that_speaks_the_protocol_badly_is_an_error_with_a_name(
     monkeypatch.setattr(chat_server, "replies", lambda request: (200, {"x-body": body}))
     with pytest.raises((ModelRefused, ModelUnavailable)):
         ask(over_http(chat_server, "openai", tmp_path, tries=1))
+
+
+def test_calls_wait_for_their_turn_in_the_minute() -> None:
+    async def work() -> None:
+        pace = Pace(2, None)
+        for _ in range(2):
+            await pace.turn([Message(role="user", content="x")])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await pace.turn([Message(role="user", content="x")])
+        few = Pace(None, 100)
+        await few.turn([Message(role="user", content="x" * 4000)])  # more than a minute holds is sent alone
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await few.turn([Message(role="user", content="x" * 40)])
+
+    asyncio.run(work())

@@ -10,13 +10,14 @@ import json
 import shutil
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional, TypeVar
 
 import typer
 
 from mockint import __version__
-from mockint.errors import GradingError, MockintError, SessionError, UsageError
+from mockint.errors import ContentError, GradingError, MockintError, ModelError, SessionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -500,27 +501,46 @@ def history(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = 
 
 
 @app.command()
-def doctor(model: ModelRef = None, config: ConfigFile = None, home: HomeDir = None) -> None:
-    """Check config, content, home and terminal; with --model, make one real call."""
+def doctor(
+    model: ModelRef = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+    content: ContentDirs = None,
+) -> None:
+    """Check config, content, home, terminal and keys; with --model, make real calls and say what the model can do."""
+    from mockint.checkup import Finding, examine, try_model
     from mockint.clock import SystemClock
-    from mockint.lint import lint
-    from mockint.llm import Connections, Message
+    from mockint.llm import Connections
     from mockint.terminal import a_person_is_here
 
-    settings = _settings(config, home, None, {})
-    problems = lint(settings.folders)
-    typer.echo(f"content   {'ok' if not problems else f'{len(problems)} problems: mockint bank lint'}")
-    typer.echo(f"home      {settings.home}")
-    typer.echo(f"terminal  {'ok' if a_person_is_here() else 'none: answers are read from standard input'}")
-    roles = settings.settings.models
-    typer.echo(f"models    interviewer {roles.interviewer}, grader {roles.grader}")
+    settings, clock = _settings(config, home, content, {}), SystemClock()
+    findings: list[Finding] = examine(settings, person=a_person_is_here())
     if model:
-        asked = [Message(role="user", content="Reply with the word ready.")]
-        connections = Connections(settings, SystemClock())
-        reply = _run(connections.closing(connections.connect(model).reply(asked)))
-        typer.echo(
-            f"{model}  answered in {reply.seconds:.1f} s after {reply.tries} tries, {reply.usage.completion_tokens} tokens"
-        )
+        connections = Connections(settings, clock)
+        findings += _run(connections.closing(try_model(model, settings, connections, clock)))
+    if as_json:
+        typer.echo(json.dumps([asdict(found) for found in findings], ensure_ascii=False))
+    for found in () if as_json else findings:
+        typer.echo(f"{'ok  ' if found.good else 'BAD '} {found.name:<11} {found.told}")
+        if found.todo:
+            typer.echo(f"     {'':<11} {found.todo}")
+    if bad := {found.name for found in findings if not found.good}:
+        raise typer.Exit((ModelError if bad & {"model", "streaming", "structured"} else ContentError).exit_code)
+
+
+@app.command("models")
+def models_command(as_json: AsJson = False, config: ConfigFile = None, home: HomeDir = None) -> None:
+    """List the providers that are configured, and the model that each role would use."""
+    from mockint.checkup import roles
+
+    settings = _settings(config, home, None, {})
+    rows = roles(settings)
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        return
+    for row in rows:
+        typer.echo(f"{row.role:<12} {row.reference:<32} {row.through:<10} {row.where:<36} {row.key}")
 
 
 @app.command()

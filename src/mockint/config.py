@@ -10,11 +10,14 @@ import json
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from mockint.content import Frozen, default_config, default_home, explain, project_config, roots
 from mockint.errors import ContentError, UsageError
@@ -43,13 +46,47 @@ class Models(Frozen):
 
 
 class Provider(Frozen):
-    """An OpenAI-compatible server."""
+    """An OpenAI-compatible server; or, without a base_url, a provider that a client library knows by its name."""
 
-    base_url: str = Field(min_length=1)
+    base_url: str | None = Field(default=None, min_length=1)
+    insecure: bool = False
+    """Whether an http:// base_url may name another machine than this one: what is said, and the key, can then be read on the way."""
     api_key_env: str | None = None
     """The name of a variable, never the key itself."""
+    api_key_keyring: str | None = None
+    """SERVICE/USER in the system's keyring, in place of a variable."""
     adapter: Literal["openai", "litellm"] = "openai"
     """Which client library speaks to it."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+
+    @field_validator("api_key_keyring")
+    @classmethod
+    def _names_both(cls, value: str | None) -> str | None:
+        if value is not None and not all(value.partition("/")):
+            raise ValueError("must be SERVICE/USER")
+        return value
+
+    @model_validator(mode="after")
+    def _is_private(self) -> Self:
+        if self.base_url is None:
+            return self
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"base_url must be an http or https address, not {self.base_url!r}")
+        if url.username or url.password:
+            raise ValueError("base_url must hold no name and no password; api_key_env names the key's variable")
+        if url.scheme == "http" and not self.insecure and not _is_here(url.hostname):
+            raise ValueError(
+                f"base_url sends what is said, and the key, to {url.hostname} without TLS; use https, or set insecure = true"
+            )
+        return self
+
+
+def _is_here(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost" or host.endswith(".localhost")
 
 
 class Limits(Frozen):
@@ -115,14 +152,40 @@ class Config:
         Raises:
             ContentError: the variable that should hold it is not set.
         """
+        if provider.api_key_keyring:
+            return _from_keyring(provider.api_key_keyring)
         if provider.api_key_env is None:
             return None
         if value := os.environ.get(provider.api_key_env):
             return value
+        where = f" for {provider.base_url}" if provider.base_url else ""
         raise ContentError(
-            f"The variable {provider.api_key_env!r}, which holds the key for {provider.base_url}, is not set.",
+            f"The variable {provider.api_key_env!r}, which holds the key{where}, is not set.",
             hint=f"export {provider.api_key_env}=… and start again.",
         )
+
+
+def _from_keyring(name: str) -> str:
+    service, _, user = name.partition("/")
+    try:
+        import keyring  # an extra: mockint[keyring]
+        from keyring.errors import KeyringError
+    except ImportError:
+        raise ContentError(
+            f"The key {name!r} is to come from the system's keyring, and the package for it is not installed.",
+            hint="Install it: pip install 'mockint[keyring]'",
+        ) from None
+    try:
+        value = keyring.get_password(service, user)
+    except KeyringError as exc:
+        raise ContentError(
+            f"The system's keyring cannot be read: {exc}", hint="Unlock it, or use api_key_env."
+        ) from exc
+    if not value:
+        raise ContentError(
+            f"The system's keyring holds no key {name!r}.", hint=f"Put it there: keyring set {service} {user}"
+        )
+    return value
 
 
 def load_config(

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol
 
+from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 from typing_extensions import TypeVar
@@ -143,6 +144,26 @@ class _Shown:
         self._on_text(piece)
 
 
+class Pace:
+    """Keeps to what a provider allows in a minute; a call waits for its turn before its deadline runs.
+
+    Args:
+        requests: most requests a minute; None for any number.
+        tokens: most tokens a minute, at four characters a token.
+    """
+
+    def __init__(self, requests: int | None, tokens: int | None) -> None:
+        self._requests = AsyncLimiter(requests, 60) if requests else None
+        self._tokens = AsyncLimiter(tokens, 60) if tokens else None
+        self._most = tokens or 0
+
+    async def turn(self, messages: Sequence[Message]) -> None:
+        if self._requests:
+            await self._requests.acquire()
+        if self._tokens:
+            await self._tokens.acquire(min(self._most, 1 + sum(len(message.content) for message in messages) // 4))
+
+
 @dataclass
 class Circuit:
     """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
@@ -174,6 +195,7 @@ class Model:
     tries: int = 4
     longest_backoff: float = 8.0
     circuit: Circuit = field(default_factory=Circuit)
+    pace: Pace | None = None
 
     @property
     def name(self) -> str:
@@ -190,8 +212,10 @@ class Model:
             ModelRefused: no use in asking again.
             ModelUnavailable: still failing after the last try, or the deadline has passed.
         """
+        self.circuit.check(self.name, self.clock.seconds())
+        if self.pace:
+            await self.pace.turn(messages)
         began = self.clock.seconds()
-        self.circuit.check(self.name, began)
         show = _Shown(on_text) if on_text else None
 
         def worth_it(state: RetryCallState) -> bool:
@@ -395,25 +419,32 @@ def connect(reference: str, *, config: Config, clock: Clock) -> Model:
     known = config.settings.providers.get(provider)
     limits = config.settings.limits
     return Model(
-        _adapter(reference, name, known, config), clock, deadline_seconds=limits.deadline_seconds, tries=limits.tries
+        _adapter(reference, name, known, config),
+        clock,
+        deadline_seconds=limits.deadline_seconds,
+        tries=limits.tries,
+        pace=Pace(known.requests_per_minute, known.tokens_per_minute) if known else None,
     )
 
 
 def _adapter(reference: str, name: str, known: Provider | None, config: Config) -> Adapter:
     # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
-    if known is None and not reference.startswith("openai/"):
+    if known is None or known.base_url is None:
+        key = config.key(known) if known else None
+        if reference.startswith("openai/"):
+            from mockint.llm.openai import OpenAIAdapter
+
+            return OpenAIAdapter(reference, served_as=name, api_key=key)
         from mockint.llm.litellm import LitellmAdapter
 
-        return LitellmAdapter(reference)
-    if known and known.adapter == "litellm":
+        return LitellmAdapter(reference, api_key=key)
+    if known.adapter == "litellm":
         from mockint.llm.litellm import LitellmAdapter
 
         return LitellmAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
     from mockint.llm.openai import OpenAIAdapter
 
-    if known:
-        return OpenAIAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
-    return OpenAIAdapter(reference, served_as=name)
+    return OpenAIAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:

@@ -19,10 +19,13 @@ from mockint.llm.structured import Negotiation
 
 quiet_litellm()
 # Its types redefine what pydantic would say at length; none of it concerns a user.
-warnings.filterwarnings("ignore", message="Item .* on TypedDict class", category=UserWarning)
+warnings.filterwarnings("ignore", message="Items? .* on TypedDict class", category=UserWarning)
 import litellm  # noqa: E402  (2 s and 160 MiB; the lines above keep it from the network and from printing)
 
 litellm.suppress_debug_info = True
+
+OWN_PROTOCOL = {"anthropic", "azure", "bedrock", "gemini", "mistral", "ollama_chat", "openrouter"}
+"""Providers that are spoken to in their own protocol at a `base_url` too; a server of any other name speaks OpenAI's."""
 
 
 class LitellmAdapter:
@@ -32,8 +35,11 @@ class LitellmAdapter:
         self.name = name
         self._own = base_url is not None
         self.negotiation = Negotiation()
-        self._to: dict[str, Any] = {"model": name}
-        if base_url:
+        self._to: dict[str, Any] = {"model": name} | ({"api_key": api_key} if api_key else {})
+        if base_url and name.partition("/")[0] in OWN_PROTOCOL:
+            # Without a key here, litellm looks for the provider's own variable.
+            self._to |= {"api_base": base_url} | ({"api_key": api_key} if api_key else {})
+        elif base_url:
             self._to = {"model": f"openai/{served_as}", "api_base": base_url, "api_key": api_key or "none"}
 
     async def call(

@@ -1,0 +1,170 @@
+"""The only place that says whether mockint can work here: each finding is good, or says what to do."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+
+from mockint.clock import Clock
+from mockint.config import OFFLINE, Config, places
+from mockint.content import Frozen
+from mockint.errors import ContentError, ModelError
+from mockint.lint import lint
+from mockint.llm import Asked, Connections, Message, Usage
+from mockint.llm.prices import priced
+
+
+@dataclass(frozen=True)
+class Finding:
+    name: str
+    good: bool
+    told: str
+    todo: str = ""
+    """What to do, when it is not good."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a role, or a configured provider, would use."""
+
+    role: str
+    reference: str
+    through: str
+    """The client library, or "embedded"."""
+    where: str
+    key: str
+    """Whether there is one and where it comes from; never the key."""
+
+
+class Ready(Frozen):
+    word: str
+
+
+def examine(config: Config, *, person: bool) -> list[Finding]:
+    """Returns what can be found out without a network."""
+    found = [_files(), _content(config), _home(config), _terminal(person)]
+    for name, provider in config.settings.providers.items():
+        try:
+            config.key(provider)
+        except ContentError as exc:
+            found.append(Finding("key", False, f"{name}: {exc.what}", exc.hint))
+        else:
+            source = provider.api_key_env or provider.api_key_keyring
+            found.append(Finding("key", True, f"{name}: {f'from {source}' if source else 'none is needed'}"))
+    roles_ = config.settings.models
+    found.append(Finding("models", True, f"interviewer {roles_.interviewer}, grader {roles_.grader}"))
+    return found
+
+
+async def try_model(reference: str, config: Config, connections: Connections, clock: Clock) -> list[Finding]:
+    """Returns what a model can do, found out by three short calls: a plain one, a streamed one and a structured one."""
+    del config
+    try:
+        model = connections.connect(reference)
+        began = clock.seconds()
+        reply = await model.reply([Message(role="user", content="Reply with the word ready.")])
+    except (ModelError, ContentError) as exc:
+        return [Finding("model", False, exc.what, exc.hint)]
+    seconds = clock.seconds() - began
+    price = "at an unknown price" if reply.usage.usd is None and _price(reference) is None else "its price is known"
+    tries = f" after {reply.tries} tries" if reply.tries > 1 else ""
+    found = [Finding("model", True, f"{reference} answered in {seconds:.1f} s{tries}; {price}")]
+    return [*found, await _streams(model), await _structured(model)]
+
+
+def _price(reference: str) -> float | None:
+    return priced(Usage(prompt_tokens=1, completion_tokens=1, calls=1), reference).usd
+
+
+async def _streams(model: Asked) -> Finding:
+    pieces: list[str] = []
+    try:
+        await model.reply([Message(role="user", content="Count from one to twenty.")], on_text=pieces.append)
+    except ModelError as exc:
+        return Finding("streaming", False, exc.what, exc.hint)
+    if len(pieces) < 2:
+        return Finding("streaming", True, "it replies all at once: the interviewer's words come late, and whole")
+    return Finding("streaming", True, f"its words come in {len(pieces)} pieces")
+
+
+async def _structured(model: Asked) -> Finding:
+    asked = [Message(role="user", content='Reply with JSON: an object whose key "word" holds the word ready.')]
+    try:
+        reply = await model.reply(asked, schema=Ready)
+    except ModelError as exc:
+        return Finding("structured", False, exc.what, exc.hint)
+    way = getattr(getattr(getattr(model, "adapter", None), "negotiation", None), "way", None)
+    told = {
+        "schema": "by a strict JSON schema",
+        "json": "in JSON mode",
+        "tool": "by calling a tool",
+        "text": "by words alone: a reply may have to be asked for again",
+        None: "yes",
+    }[way]
+    if reply.parsed is None:
+        return Finding("structured", False, f"{told}, and it did not fit: {reply.problem}", "Grade with another model.")
+    return Finding("structured", True, told)
+
+
+def roles(config: Config) -> list[Row]:
+    """Returns a row for each role, each fallback, and each provider that no role uses."""
+    used = config.settings.models
+    named = [
+        ("interviewer", used.interviewer),
+        ("grader", used.grader),
+        *(("fallback", name) for name in used.fallback),
+    ]
+    rows = [_row(role, reference, config) for role, reference in named]
+    taken = {reference.partition("/")[0] for _, reference in named}
+    return rows + [_row("", f"{name}/…", config) for name in config.settings.providers if name not in taken]
+
+
+def _row(role: str, reference: str, config: Config) -> Row:
+    if reference == OFFLINE:
+        return Row(role, reference, "embedded", "here, without a network", "none is needed")
+    name = reference.partition("/")[0]
+    provider = config.settings.providers.get(name)
+    through = "openai" if name == "openai" else "litellm"
+    if provider is None:
+        return Row(role, reference, through, "the provider's own address", "the provider's own variable")
+    if provider.base_url:
+        through = provider.adapter
+    source = provider.api_key_env or provider.api_key_keyring
+    key = "none is needed"
+    if source:
+        try:
+            config.key(provider)
+            key = f"from {source}"
+        except ContentError:
+            key = f"missing: {source}"
+    return Row(role, reference, through, provider.base_url or "the provider's own address", key)
+
+
+def _files() -> Finding:
+    read = [f"{name} {path}" for name, path in places() if path.is_file()]
+    return Finding("config", True, "; ".join(read) or "none, so the defaults are in force")
+
+
+def _content(config: Config) -> Finding:
+    problems = lint(config.folders)
+    if problems:
+        return Finding("content", False, f"{len(problems)} problems", "See: mockint bank lint")
+    return Finding("content", True, f"{len(config.folders)} folders, without a problem")
+
+
+def _home(config: Config) -> Finding:
+    home = config.home
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(b"mockint")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as exc:
+        return Finding("home", False, f"{home}: {exc.strerror}", "Make it writable, or name another with --home.")
+    return Finding("home", True, f"{home}, writable")
+
+
+def _terminal(person: bool) -> Finding:
+    return Finding("terminal", True, "one is here" if person else "none: answers are read from standard input")

@@ -1,0 +1,132 @@
+"""Whether mockint can work here, and which model each role would use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mockint.config import Provider, load_config
+from mockint.errors import ContentError
+from tests.conftest import ChatServer, Run
+
+
+def config(path: Path, text: str) -> Path:
+    (path / "m.toml").write_text(text)
+    return path / "m.toml"
+
+
+def test_all_is_well_without_a_model(run: Run, tmp_path: Path) -> None:
+    done = run("doctor", "--json")
+    assert done.code == 0
+    assert {one["name"] for one in done.json} == {"config", "content", "home", "terminal", "models"}
+    assert all(one["good"] for one in done.json)
+
+
+def test_missing_key_and_damaged_content_are_told_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "own" / "bank" / "rag").mkdir(parents=True)
+    (tmp_path / "own" / "bank" / "rag" / "x.yaml").write_text("id: y\n")
+    file = config(tmp_path, '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "NO_SUCH_KEY"\n')
+    done = run("doctor", "--config", file, "--content", tmp_path / "own")
+    assert done.code == 3
+    assert "BAD  key" in done.out
+    assert "export NO_SUCH_KEY=" in done.out
+    assert "See: mockint bank lint" in done.out
+
+
+def test_home_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("doctor", "--home", tmp_path / "file" / "home")
+    assert done.code == 3
+    assert "name another with --home" in done.out
+
+
+def test_model_is_tried_in_three_ways(run: Run, tmp_path: Path, chat_server: ChatServer) -> None:
+    def replies(request: dict[str, Any]) -> str | tuple[int, dict[str, str]]:
+        kind = request.get("response_format", {}).get("type")
+        if kind == "json_schema":
+            return 400, {}
+        return json.dumps({"word": "ready"}) if kind else "one two three four five six seven"
+
+    chat_server.replies = replies
+    file = config(tmp_path, f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    done = run("doctor", "--model", "lab/m", "--config", file)
+    assert done.code == 0
+    assert "lab/m answered in" in done.out
+    assert "its words come in" in done.out
+    assert "in JSON mode" in done.out
+
+
+def test_model_that_is_gone_is_told_in_words_and_with_its_code(run: Run, tmp_path: Path) -> None:
+    file = config(tmp_path, '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\n[limits]\ntries = 1\n')
+    done = run("doctor", "--model", "lab/m", "--config", file)
+    assert done.code == 5
+    assert "BAD  model" in done.out
+
+
+def test_models_of_each_role_and_where_their_keys_come_from(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_KEY", "sk-planted")
+    file = config(
+        tmp_path,
+        '[models]\ninterviewer = "anthropic/claude-sonnet-4-5"\ngrader = "lab/q"\nfallback = ["openai/gpt-5-mini"]\n'
+        '[providers.lab]\nbase_url = "http://localhost:8000/v1"\napi_key_env = "LAB_KEY"\n'
+        '[providers.spare]\nbase_url = "https://models.example/v1"\napi_key_env = "SPARE_KEY"\nadapter = "litellm"\n',
+    )
+    done = run("models", "--config", file, "--json")
+    found = [(row["role"], row["reference"], row["through"], row["key"]) for row in done.json]
+    assert found == [
+        ("interviewer", "anthropic/claude-sonnet-4-5", "litellm", "the provider's own variable"),
+        ("grader", "lab/q", "openai", "from LAB_KEY"),
+        ("fallback", "openai/gpt-5-mini", "openai", "the provider's own variable"),
+        ("", "spare/…", "litellm", "missing: SPARE_KEY"),
+    ]
+    assert "sk-planted" not in done.out + run("models", "--config", file).out
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        pytest.param("http://192.168.0.7:8000/v1", "without TLS", id="another machine"),
+        pytest.param("http://localhost.evil.example/v1", "without TLS", id="a name that only looks like this machine"),
+        pytest.param("https://user:secret@models.example/v1", "no name and no password", id="a password in it"),
+        pytest.param("ftp://127.0.0.1/v1", "must be an http or https address", id="another protocol"),
+        pytest.param("models.example/v1", "must be an http or https address", id="no protocol"),
+    ],
+)
+def test_address_that_would_give_things_away_is_refused(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(ContentError) as raised:
+        load_config(file=config(tmp_path, f'[providers.lab]\nbase_url = "{url}"\n'))
+    assert told in raised.value.what
+    assert "secret" not in raised.value.what
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/v1", "http://[::1]:1/v1", "http://localhost/v1", "https://a.example"]
+)
+def test_address_of_this_machine_needs_no_tls(url: str) -> None:
+    assert Provider(base_url=url).base_url == url
+
+
+def test_unsafe_address_is_allowed_by_name() -> None:
+    assert Provider(base_url="http://10.0.0.2/v1", insecure=True).insecure
+
+
+def test_key_comes_from_the_keyring_when_that_was_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {("mockint", "lab"): "sk-from-the-ring"}
+    ring, errors = ModuleType("keyring"), ModuleType("keyring.errors")
+    vars(ring)["get_password"] = lambda service, user: held.get((service, user))
+    vars(errors)["KeyringError"] = RuntimeError
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    found = load_config(
+        file=config(tmp_path, '[providers.lab]\nbase_url = "https://a.example"\napi_key_keyring = "mockint/lab"\n')
+    )
+    assert found.key(found.settings.providers["lab"]) == "sk-from-the-ring"
+    with pytest.raises(ContentError, match="holds no key"):
+        found.key(Provider(base_url="https://a.example", api_key_keyring="mockint/other"))
