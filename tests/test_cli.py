@@ -201,3 +201,11 @@ def test_control_characters_of_a_file_reach_no_terminal(run: Run, tmp_path: Path
     line = {"id": "\u001b[31mred\u0007", "question": "hybrid-search", "answer": "BM25 matches the literal term."}
     (tmp_path / "a.jsonl").write_text(json.dumps(line))
     assert "\x1b" not in run("grade", "a.jsonl").out
+
+
+def test_what_a_session_wrote_is_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
+    run(*ONE)
+    written = [path for path in (tmp_path / "home" / "sessions").glob("**/*")]
+    assert len(written) > 4
+    for path in written:
+        assert path.stat().st_mode & 0o077 == 0, path

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from mockint.grade import AnswerGrade, Grade, Scored, Stamp, Unscored
 from mockint.grading.grader import grade_parts, offline
-from mockint.report import as_data, clean, comparison, markdown, moves, practise_next, sections
+from mockint.llm import Exchange, Usage
+from mockint.report import Trust, as_data, clean, comparison, markdown, moves, practise_next, scorecard, sections
 from mockint.transcript import Transcript, fold
 from tests.builders import AT, SCALE, session
 from tests.conftest import StandingClock
@@ -123,3 +125,34 @@ def test_comparison_names_the_stamps_before_what_moved() -> None:
 
 def test_clean_text_is_one_harmless_line() -> None:
     assert clean("a\x1b[0m\n\tb\u202ec") == "a[0m bc"
+
+
+def test_models_that_stood_in_and_what_the_asking_cost_are_told() -> None:
+    now, made = graded(*ANSWERED)
+    paid = Usage(prompt_tokens=100, completion_tokens=7, usd=0.002, calls=1)
+    exchange = Exchange(
+        role="interviewer",
+        purpose="probe",
+        model="lab/spare",
+        prompt="p",
+        messages=(),
+        reply="And?",
+        usage=paid,
+        tries=1,
+        seconds=1,
+    )
+    told = markdown(replace(now, calls=(exchange, exchange)), made)
+    assert "with turns by `lab/spare` when it was unavailable: 2 model calls, 200 tokens in, 14 out, 0.0040 USD" in told
+    unknown = paid.model_copy(update={"usd": None})
+    told = markdown(replace(now, calls=(exchange.model_copy(update={"usage": unknown}),)), made)
+    assert "7 out, price unknown" in told
+
+
+def test_own_rating_is_set_beside_the_score() -> None:
+    now, made = graded(*ANSWERED)
+    rows, about = scorecard(
+        replace(now, parts=(replace(now.parts[0], rating=5),)), made, Trust("uncalibrated", 9, 0.5, 0.2)
+    )
+    assert rows == [("Kettle", made.score, "graded", 5)]
+    assert "an estimate, from" in about
+    assert "The offline grader compares words" in about

@@ -176,7 +176,7 @@ def _from_keyring(name: str) -> str:
             hint="Install it: pip install 'mockint[keyring]'",
         ) from None
     try:
-        value = keyring.get_password(service, user)
+        value: str | None = keyring.get_password(service, user)
     except KeyringError as exc:
         raise ContentError(
             f"The system's keyring cannot be read: {exc}", hint="Unlock it, or use api_key_env."

@@ -12,6 +12,7 @@ import jinja2
 
 from mockint.bank import Question
 from mockint.grade import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
+from mockint.llm import Usage
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
 from mockint.transcript import Part, Transcript
 
@@ -131,6 +132,7 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         started=transcript.started,
         grade=grade,
         trust=trust,
+        asking=sum((exchange.usage for exchange in transcript.calls), Usage()),
         band=lambda score: band(score, transcript.started.scale),
         sections=found,
         advice=practise_next(found),
@@ -319,4 +321,5 @@ def _template(name: str) -> jinja2.Template:
     environment.filters["clean"] = lambda text: _inert(clean(text))
     environment.filters["minutes"] = _minutes
     environment.filters["score"] = shown
+    environment.filters["money"] = lambda usd: "price unknown" if usd is None else f"{usd:.4f} USD"
     return environment.get_template(name)

@@ -26,6 +26,7 @@ from mockint.events import (
     SessionStarted,
     Skipped,
 )
+from mockint.llm import Exchange
 from mockint.rubric import Rubric
 
 Speaker = Literal["interviewer", "candidate"]
@@ -106,6 +107,8 @@ class Transcript:
     turns: int = 0
     last: int = 0
     """The last event's `seq`."""
+    calls: tuple[Exchange, ...] = ()
+    """The exchanges with the interviewer's model."""
 
     @property
     def part(self) -> Part | None:
@@ -165,7 +168,7 @@ def step(before: Transcript, event: Event) -> Transcript:
         case Resumed():
             return replace(now, paused=False)
         case ModelCalled():
-            return now
+            return replace(now, calls=(*now.calls, event.exchange))
         case SessionFinished():
             return replace(now, outcome=event.outcome)
         case _:

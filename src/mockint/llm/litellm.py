@@ -24,6 +24,7 @@ import litellm  # noqa: E402  (2 s and 160 MiB; the lines above keep it from the
 
 litellm.suppress_debug_info = True
 
+UNPRICED = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, "supports_function_calling": True}
 OWN_PROTOCOL = {"anthropic", "azure", "bedrock", "gemini", "mistral", "ollama_chat", "openrouter"}
 """Providers that are spoken to in their own protocol at a `base_url` too; a server of any other name speaks OpenAI's."""
 
@@ -35,11 +36,15 @@ class LitellmAdapter:
         self.name = name
         self._own = base_url is not None
         self.negotiation = Negotiation()
-        self._to: dict[str, Any] = {"model": name} | ({"api_key": api_key} if api_key else {})
-        if base_url and name.partition("/")[0] in OWN_PROTOCOL:
-            # Without a key here, litellm looks for the provider's own variable.
-            self._to |= {"api_base": base_url} | ({"api_key": api_key} if api_key else {})
-        elif base_url:
+        provider = name.partition("/")[0]
+        if provider in ("ollama", "ollama_chat"):
+            # Of a model that is not in its list, litellm asks the server with each reply, and nothing else runs until it has answered.
+            litellm.model_cost.setdefault(name, {"litellm_provider": provider, "mode": "chat"} | UNPRICED)
+        if base_url is None or provider in OWN_PROTOCOL:
+            # What is not given here, litellm looks for in the provider's own variables.
+            given = {"api_base": base_url, "api_key": api_key}
+            self._to: dict[str, Any] = {"model": name} | {what: value for what, value in given.items() if value}
+        else:
             self._to = {"model": f"openai/{served_as}", "api_base": base_url, "api_key": api_key or "none"}
 
     async def call(
