@@ -355,7 +355,7 @@ def _estimate(paths: list[Path], sessions: int, settings: Config, *, as_json: bo
 @app.command()
 def report(
     session: SessionName = "last",
-    kind: Annotated[str, typer.Option("--format", help="md or json.")] = "md",
+    kind: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
     number: Annotated[Optional[int], typer.Option("--grade", help="Which grade; the newest by default.")] = None,
     out: Annotated[Optional[Path], typer.Option(help="Write it here, not to stdout.")] = None,
     as_json: AsJson = False,
@@ -364,12 +364,12 @@ def report(
 ) -> None:
     """Print the report of a graded session."""
     from mockint.content import near
-    from mockint.report import as_data, markdown
+    from mockint.report import as_data, html, markdown
     from mockint.store import Home, write
     from mockint.terminal import Screen
 
-    if kind not in ("md", "json"):
-        raise UsageError(f"There is no format {kind!r}{near(kind, ('md', 'json'))}", hint="Use --format md or json.")
+    if kind not in (kinds := ("md", "html", "json")):
+        raise UsageError(f"There is no format {kind!r}{near(kind, kinds)}", hint="Use --format md, html or json.")
     store = Home(_settings(config, home, None, {}).home)
     graded = [one for one in store.ids() if store.grade_files(one)] if session == "last" else []
     name = graded[-1] if graded else store.resolve(session)
@@ -379,11 +379,11 @@ def report(
     text = (
         json.dumps(as_data(transcript, found, trust), ensure_ascii=False, indent=1)
         if data
-        else markdown(transcript, found, trust)
+        else (html if kind == "html" else markdown)(transcript, found, trust)
     )
     if out:
         write(out, text)
-    elif sys.stdout.isatty() and not data:
+    elif sys.stdout.isatty() and kind == "md" and not data:
         Screen.to_stdout().markdown(text)
     else:
         typer.echo(text, nl=data)

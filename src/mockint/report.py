@@ -14,7 +14,7 @@ from mockint.bank import Question
 from mockint.grade import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
 from mockint.llm import Usage
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
-from mockint.transcript import Part, Transcript
+from mockint.transcript import Part, Transcript, Turn
 
 PRACTISE, PER_QUESTION = 3, 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -149,6 +149,40 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
         tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
     )
+
+
+def html(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> str:
+    """Returns the report as one page that asks nobody for anything: no script, no font, no picture from elsewhere."""
+    found = sections(transcript, grade)
+    rows, about = scorecard(transcript, grade, trust)
+    return _template("report.html", escaped=True).render(
+        transcript=transcript,
+        started=transcript.started,
+        grade=grade,
+        about=about,
+        rated=any(own for *_, own in rows),
+        sections=found,
+        advice=practise_next(found),
+        gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
+        tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
+    )
+
+
+def pieces(section: Section, turn: Turn) -> list[tuple[str, str | None]]:
+    """Returns a turn's text cut at its quotes, each piece with the criterion that it is evidence for; of quotes that overlap, the first."""
+    spans = []
+    for line in section.lines:
+        for evidence in line.verdict.evidence:
+            start = turn.text.find(evidence.quote) if evidence.turn == turn.number else -1
+            if start >= 0:
+                spans.append((start, start + len(evidence.quote), line.criterion.id))
+    cut: list[tuple[str, str | None]] = []
+    at = 0
+    for start, end, criterion in sorted(spans):
+        if start >= at:
+            cut += [(_bare(turn.text[at:start]), None), (_bare(turn.text[start:end]), criterion)]
+            at = end
+    return [*cut, (_bare(turn.text[at:]), None)]
 
 
 def scorecard(
@@ -308,8 +342,14 @@ def _minutes(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(  # noqa: S701 (Markdown; what people said goes through `inert` and `quoted`)
+def _bare(text: str) -> str:
+    """Returns the text without control and bidirectional characters; lines stay."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
+def _template(name: str, *, escaped: bool = False) -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=escaped,  # noqa: S701 (for Markdown, what people said goes through `inert` and `quoted`)
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -319,6 +359,8 @@ def _template(name: str) -> jinja2.Template:
     environment.filters["quoted"] = _quoted
     environment.filters["oneline"] = lambda text: " ".join(text.split())
     environment.filters["clean"] = lambda text: _inert(clean(text))
+    environment.filters["bare"] = _bare
+    environment.filters["pieces"] = pieces
     environment.filters["minutes"] = _minutes
     environment.filters["score"] = shown
     environment.filters["money"] = lambda usd: "price unknown" if usd is None else f"{usd:.4f} USD"

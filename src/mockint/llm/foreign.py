@@ -6,11 +6,21 @@ gives them the same names, and so neither library is imported to read this.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 
+from mockint.clock import SystemClock
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 
 LATER = "Try again later, or name another model."
+REACH = (
+    "Check that its server runs and that the provider's base_url is right; else try again later, or name another model."
+)
+SECURE = "Check the provider's base_url: whether it begins with http or https, its host, and its certificate."
+SHORTER = "What is sent is more than this server takes; use another model."
 CHECK = "Check the model and its provider with: mockint doctor --model REF"
 KEY = "Check the API key: providers.NAME.api_key_env names its variable."
 NAME = "Check the model's name and the provider's base_url."
@@ -25,11 +35,14 @@ UNAVAILABLE = {
     "BadGatewayError",
     "ConflictError",
     "InternalServerError",
+    "JSONDecodeError",
     "JSONSchemaValidationError",
     "MidStreamFallbackError",
     "RateLimitError",
     "ServiceUnavailableError",
     "Timeout",
+    "TransportError",
+    "UnicodeDecodeError",
     "WebSocketConnectionClosedError",
     "WebSocketQueueFullError",
 }
@@ -61,6 +74,18 @@ BY_STATUS = {"APIError", "APIStatusError", "OpenAIError"}
 SHAPES = {400, 415, 422}
 """A server that does not know a `response_format` or a tool answers with one of these."""
 MAY_WORK_LATER = {408, 409, 425, 429, 529}
+MISCONFIGURED = {
+    "CERTIFICATE_VERIFY_FAILED",
+    "HTTP_REQUEST",
+    "RECORD_LAYER_FAILURE",
+    "UNKNOWN_PROTOCOL",
+    "WRONG_VERSION_NUMBER",
+}
+"""Why a TLS handshake fails that will fail again."""
+
+HIDDEN = "(key)"
+_KEY = re.compile(r"\b(?:sk|pk|gsk|xai|hf|r8)[-_][A-Za-z0-9*_-]{8,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s'\"]{8,}")
+"""What the providers' keys look like."""
 
 
 def row(kind: type[BaseException]) -> str | None:
@@ -70,26 +95,69 @@ def row(kind: type[BaseException]) -> str | None:
 
 
 def translate(exc: Exception, name: str) -> ModelError:
-    """Returns mockint's error for a library's, raised while the model `name` was asked."""
-    told = f"{name}: {(str(exc).strip() or type(exc).__name__).splitlines()[0][:300]}"
-    found, status = row(type(exc)), getattr(exc, "status_code", None)
+    """Returns mockint's error for a library's, raised while the model `name` was asked. No key is in it."""
+    found, status = row(type(exc)), _status(exc)
+    told = f"{name}: {_told(exc, found)}"
     if getattr(exc, "code", None) == "insufficient_quota":
         return ModelRefused(told, hint=QUOTA)
+    if any(isinstance(cause, ssl.SSLError) and cause.reason in MISCONFIGURED for cause in _causes(exc)):
+        return ModelRefused(told, hint=SECURE)
     # litellm gives its bare APIError the status 500 where it knows none.
-    known = status if isinstance(status, int) and (found, status) != ("APIError", 500) else 0
+    known = status if (found, status) != ("APIError", 500) else 0
     later = known in MAY_WORK_LATER or known >= 500
     if found in UNAVAILABLE or later or isinstance(exc, OSError):
-        return ModelUnavailable(told, hint=LATER, retry_after=_retry_after(exc))
-    hint = REFUSED.get(found or "", CHECK)
+        hint = REACH if found == "APIConnectionError" else LATER
+        return ModelUnavailable(told, hint=hint, retry_after=_retry_after(exc))
+    hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
     shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
     return ModelRefused(told, hint=hint, shape=shape)
 
 
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    """Yields an exception and what it was raised from, the outermost first."""
+    here: BaseException | None = exc
+    while here is not None:
+        yield here
+        here = here.__cause__ or here.__context__
+
+
+def _status(exc: Exception) -> int:
+    """Returns the HTTP status; for an error in the midst of a reply, the code that it gives itself; 0 when there is none."""
+    body = getattr(exc, "body", None)
+    for given in (getattr(exc, "status_code", None), body.get("code") if isinstance(body, Mapping) else None):
+        if isinstance(given, int | str) and str(given).isdecimal():
+            return int(given)
+    return 0
+
+
+def _told(exc: Exception, found: str | None) -> str:
+    """Returns in one line what happened. Of a connection, what lies at the bottom; the library says "Connection error."."""
+    if found in ("JSONDecodeError", "UnicodeDecodeError"):
+        return f"the reply is broken off or no JSON ({exc})"
+    told = [text for cause in _causes(exc) if (text := str(cause).strip())] or [type(exc).__name__]
+    text = (told[-1] if found == "APIConnectionError" else told[0]).splitlines()[0]
+    url = getattr(getattr(exc, "request", None), "url", None) if found == "APIConnectionError" else None
+    return _without_keys(f"no connection to {url.host}: {text}" if url else text, exc)[:300]
+
+
+def _without_keys(text: str, exc: Exception) -> str:
+    """Takes out the key that was sent, which some gateways repeat, and whatever else looks like one."""
+    headers = getattr(getattr(exc, "request", None), "headers", None)
+    sent = headers.get("authorization", "") if isinstance(headers, Mapping) else ""
+    for word in sent.split()[1:]:
+        text = text.replace(word, HIDDEN)
+    return _KEY.sub(HIDDEN, text)
+
+
 def _retry_after(exc: Exception) -> float | None:
-    """Returns the server's Retry-After in seconds; None when there is none or it is a date."""
+    """Returns the server's Retry-After in seconds, counted from its own date when it is one; None when there is none."""
     headers = getattr(exc, "litellm_response_headers", None) or getattr(getattr(exc, "response", None), "headers", None)
     given = headers.get("retry-after") if isinstance(headers, Mapping) else None
-    try:
-        return max(0.0, float(given)) if given else None
-    except ValueError:
+    if not headers or not given:
         return None
+    with suppress(ValueError):
+        return max(0.0, float(given))
+    with suppress(ValueError, TypeError):
+        now = parsedate_to_datetime(headers["date"]) if headers.get("date") else SystemClock().now()
+        return max(0.0, (parsedate_to_datetime(given) - now).total_seconds())
+    return None

@@ -24,9 +24,15 @@ import litellm  # noqa: E402  (2 s and 160 MiB; the lines above keep it from the
 
 litellm.suppress_debug_info = True
 
-UNPRICED = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, "supports_function_calling": True}
 OWN_PROTOCOL = {"anthropic", "azure", "bedrock", "gemini", "mistral", "ollama_chat", "openrouter"}
 """Providers that are spoken to in their own protocol at a `base_url` too; a server of any other name speaks OpenAI's."""
+UNLISTED = {
+    "mode": "chat",
+    "input_cost_per_token": 0.0,
+    "output_cost_per_token": 0.0,
+    "supports_function_calling": True,
+}
+"""What litellm is told of an Ollama model: of one that it does not know it asks the server, once a reply, and blocks the event loop."""
 
 
 class LitellmAdapter:
@@ -38,8 +44,7 @@ class LitellmAdapter:
         self.negotiation = Negotiation()
         provider = name.partition("/")[0]
         if provider in ("ollama", "ollama_chat"):
-            # Of a model that is not in its list, litellm asks the server with each reply, and nothing else runs until it has answered.
-            litellm.model_cost.setdefault(name, {"litellm_provider": provider, "mode": "chat"} | UNPRICED)
+            litellm.model_cost.setdefault(name, {"litellm_provider": provider} | UNLISTED)
         if base_url is None or provider in OWN_PROTOCOL:
             # What is not given here, litellm looks for in the provider's own variables.
             given = {"api_base": base_url, "api_key": api_key}
