@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, ChatServer, Run
 
 CANDIDATE = ROOT / "examples" / "candidate.yaml"
 ONE = ("start", "--question", "hybrid-search", "--answers", CANDIDATE)
@@ -205,7 +205,26 @@ def test_control_characters_of_a_file_reach_no_terminal(run: Run, tmp_path: Path
 
 def test_what_a_session_wrote_is_for_its_owner_alone(run: Run, tmp_path: Path) -> None:
     run(*ONE)
-    written = [path for path in (tmp_path / "home" / "sessions").glob("**/*")]
+    written = list((tmp_path / "home" / "sessions").glob("**/*"))
     assert len(written) > 4
     for path in written:
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_session_whose_money_is_spent_is_graded_offline_too_if_that_is_allowed(
+    run: Run, tmp_path: Path, chat_server: ChatServer
+) -> None:
+    chat_server.replies = lambda request: "{}"
+    file = tmp_path / "m.toml"
+    limits = "[limits]\nusd_per_session = 0\n"
+    file.write_text(f'[models]\ngrader = "lab/m"\n[providers.lab]\nbase_url = "{chat_server.url}"\n{limits}')
+    name = run(*ONE, "--no-grade").out.strip()
+    assert run("grade", name, "--config", file).code == 6
+    assert chat_server.requests == [], "nothing was paid for"
+    file.write_text(file.read_text() + "offline_when_spent = true\n")
+    done = run("grade", name, "--config", file, "--json")
+    assert done.code == 0
+    assert "graded offline as well" in done.err
+    assert done.json[0]["stamp"]["grader"] == "offline"
+    grades = sorted((tmp_path / "home" / "sessions" / name / "grades").iterdir())
+    assert len(grades) == 3

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -140,17 +139,6 @@ def line(scaler: StandardScaler, weights: Vector, bias: float, steps: dict[int, 
         bias=round(bias, 5),
         steps={levels: tuple(round(float(step), 3) for step in found) for levels, found in steps.items()},
     )
-
-
-def negated(text: str) -> str:
-    """Puts a "not" into every sentence."""
-    auxiliary = r"\b(is|are|was|were|can|could|will|would|should|has|have|had|does|do|did|may|might|must)\b"
-    told = []
-    for sentence in re.split(r"(?<=[.!?])\s+", text):
-        put, found = re.subn(auxiliary, r"\1 not", sentence, count=1)
-        first, _, rest = sentence.partition(" ")
-        told.append(put if found else f"{first} does not {rest}")
-    return " ".join(told)
 
 
 def shuffled(text: str, seed: str) -> str:

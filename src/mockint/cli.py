@@ -990,6 +990,7 @@ def _grade(
     votes: int = 1,
 ) -> tuple[Grade, Path]:
     """Grades a session, writes the grade and the report, and returns the grade with its file."""
+    from mockint.config import OFFLINE
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
     from mockint.llm import Connections
@@ -1019,6 +1020,9 @@ def _grade(
     if connections.spending.unknown and connections.spending.limit is not None:
         typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
     path = store.add_grade(name, made)
+    if connections.spending.met and config.settings.limits.offline_when_spent and reference != OFFLINE:
+        typer.echo(f"{config.settings.limits.usd_per_session:.2f} USD are spent: graded offline as well.", err=True)
+        return _grade(store, name, config, clock, OFFLINE, level=level)
     store.write_report(name, markdown(transcript, made, _trust(store, transcript, made)))
     return made, path
 

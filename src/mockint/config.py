@@ -94,6 +94,8 @@ class Limits(Frozen):
     """For one exchange with a model, its retries included."""
     tries: int = Field(default=4, ge=1, le=10)
     usd_per_session: float | None = Field(default=None, ge=0)
+    offline_when_spent: bool = False
+    """Whether a session whose grading has met that limit is graded by the offline grader too, as a grade of its own."""
 
 
 class Interview(Frozen):

@@ -294,6 +294,8 @@ class Spending:
     """The most that one call has cost: the next one may cost as much."""
     unknown: bool = False
     """Whether there was a call whose price is not known: then the limit cannot be kept."""
+    met: bool = False
+    """Whether a call was held back for the limit."""
     under_way: int = 0
     """Calls that are not back yet: each may cost as much as the dearest."""
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -316,6 +318,7 @@ class Spending:
         if self.limit is not None and (
             self.spent >= self.limit or self.spent + self.dearest * (self.under_way + 1) > self.limit
         ):
+            self.met = True
             raise ModelRefused(
                 f"{self.spent:.2f} of {self.limit:.2f} USD are spent, and the next call may pass the limit.",
                 hint="Raise limits.usd_per_session, or go on with --model offline.",
