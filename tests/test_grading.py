@@ -130,7 +130,7 @@ def test_failing_model_leaves_the_rest_as_it_is() -> None:
     bad = ruling(*good()[:1])
     grade, _ = judged(bad, ModelRefused("The key is bad.", hint="x"))
     assert by_name(grade)["boiling"].state == "scored"
-    assert by_name(grade)["pouring"].why == "The key is bad."
+    assert by_name(grade)["pouring"].why == "The key is bad. x"
 
 
 def test_red_flag_counts_only_with_a_quote_that_stands() -> None:

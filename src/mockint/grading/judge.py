@@ -85,7 +85,7 @@ class Judge:
             try:
                 reply = await self._model.reply(messages, purpose="judge", prompt=self.prompt, schema=Ruling)
             except ModelError as exc:
-                sheet.problems |= dict.fromkeys(sheet.missing, exc.what)
+                sheet.problems |= dict.fromkeys(sheet.missing, f"{exc.what} {exc.hint}")
                 break
             if reply.parsed is None:
                 sheet.problems = dict.fromkeys(sheet.missing, reply.problem or "The reply cannot be read.")

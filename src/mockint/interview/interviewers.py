@@ -153,6 +153,8 @@ class ModelInterviewer:
         for _ in range(2):
             held = Held(part, show)
             reply = await self._model.reply(asked, purpose=purpose, prompt=prompt.digest, on_text=held)
+            if reply.cut_off and not reply.text.rstrip().endswith((".", "?", "!")):
+                return self._stand_in(held, said, withheld, authored, show)
             held.finish()
             if held.leak is None:
                 return Spoken(f"{said}{reply.text.strip()}", tuple(withheld))
@@ -164,6 +166,15 @@ class ModelInterviewer:
             asked = [*asked, Message(role="assistant", content=reply.text), Message(role="user", content=again)]
         show(authored)
         return Spoken(f"{said}{authored}", tuple(withheld), authored=True)
+
+    @staticmethod
+    def _stand_in(held: Held, said: str, withheld: list[str], authored: str, show: OnText) -> Spoken:
+        """Ends a turn that broke off in the middle of a sentence with the authored words."""
+        begun = held.shown.strip()
+        if begun:
+            show(" … ")
+        show(authored)
+        return Spoken(f"{said}{begun} … {authored}" if begun else f"{said}{authored}", tuple(withheld), authored=True)
 
 
 def messages(prompt: Prompt, **variables: object) -> list[Message]:

@@ -39,6 +39,13 @@ class Held:
         starts = [word.start() for word in re.finditer(r"\S+", self._text)]
         self._pass_on(self._text[: starts[-WINDOW]] if len(starts) > WINDOW else "")
 
+    def again(self) -> bool:
+        """Whether nothing was passed on yet; then what came is forgotten."""
+        if self.shown:
+            return False
+        self._text, self.leak = "", None
+        return True
+
     def finish(self) -> None:
         """Passes on what is left, if it is harmless."""
         self._pass_on(self._text)

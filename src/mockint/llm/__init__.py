@@ -29,7 +29,9 @@ T = TypeVar("T", bound=BaseModel, default=BaseModel)
 R = TypeVar("R")
 Role = Literal["interviewer", "grader"]
 OnText = Callable[[str], None]
-"""Called with each piece of a streamed reply."""
+"""Called with each piece of a streamed reply. One that holds pieces back may have a method `again`: it says whether nothing was passed
+on yet, and then forgets what it holds, for the reply begins anew.
+"""
 
 LONGEST_REPLY = 200_000
 """Characters; a server that sends more is not answering the question."""
@@ -143,6 +145,13 @@ class _Shown:
         self.begun = True
         self._on_text(piece)
 
+    def may_begin_again(self) -> bool:
+        """Whether nothing was seen yet; a listener that holds back is asked, and then forgets what it holds."""
+        again = getattr(self._on_text, "again", None)
+        if self.begun and again is not None and again():
+            self.begun = False
+        return not self.begun
+
 
 class Pace:
     """Keeps to what a provider allows in a minute; a call waits for its turn before its deadline runs.
@@ -219,10 +228,17 @@ class Model:
         show = _Shown(on_text) if on_text else None
 
         def worth_it(state: RetryCallState) -> bool:
-            return not (show and show.begun) and retry_if_exception_type(ModelUnavailable)(state)
+            return retry_if_exception_type(ModelUnavailable)(state) and not (show and not show.may_begin_again())
+
+        def wait(state: RetryCallState) -> float:
+            seconds = self._wait(state)
+            failure = state.outcome.exception() if state.outcome else None
+            if failure and seconds > self.deadline_seconds - (self.clock.seconds() - began):
+                raise failure
+            return seconds
 
         tries = AsyncRetrying(
-            retry=worth_it, stop=stop_after_attempt(self.tries), wait=self._wait, reraise=True, sleep=asyncio.sleep
+            retry=worth_it, stop=stop_after_attempt(self.tries), wait=wait, reraise=True, sleep=asyncio.sleep
         )
         try:
             async with asyncio.timeout(self.deadline_seconds):
@@ -277,7 +293,7 @@ class Fallback:
             try:
                 return await asked.reply(messages, schema=schema, on_text=show)
             except ModelUnavailable:
-                if (show and show.begun) or name is None:
+                if (show and not show.may_begin_again()) or name is None:
                     raise
             asked = self.connect(name)
         raise AssertionError("the last one replies or raises")

@@ -96,7 +96,9 @@ def raw_of(done: Any, name: str) -> Raw:
     choice = done.choices[0]
     called = getattr(choice.message, "tool_calls", None)
     text = choice.message.content or (called[0].function.arguments if called else "") or ""
-    return _checked(text[: LONGEST_REPLY + 1], usage_of(done.usage), choice.finish_reason, name)
+    if len(text) > LONGEST_REPLY:
+        raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
+    return _checked(text, usage_of(done.usage), choice.finish_reason, name)
 
 
 def usage_of(usage: Any) -> Usage:
