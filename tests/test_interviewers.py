@@ -13,7 +13,7 @@ from mockint.content import roots
 from mockint.interview.interviewers import PROMPTS, ModelInterviewer, OfflineInterviewer, Spoken, gave_up
 from mockint.interview.leaks import Held, leak
 from mockint.interview.moves import Probe, Reading
-from mockint.llm import Exchange, Model, Recorder
+from mockint.llm import Exchange, Model, Raw, Recorder, Usage
 from mockint.llm.scripted import ScriptedAdapter
 from mockint.prompts import load_prompt
 from mockint.transcript import Part, fold
@@ -184,3 +184,45 @@ def test_turn_that_was_begun_goes_on_after_a_pause() -> None:
     assert " ".join(shown.split()).endswith(f"… {HARMLESS}")
     assert shown.split() == spoken.text.split()  # and what was begun is not shown twice
     assert "keeps" not in spoken.text + shown
+
+
+class BreaksOff:
+    """A model whose replies end in the middle."""
+
+    name = "breaks-off"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    async def call(self, messages: Any, *, schema: Any, on_text: Any, deadline: float) -> Raw:
+        on_text(self.text)
+        return Raw(self.text, Usage(calls=1), cut_off=True)
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        pytest.param("And how would you", "", id="before anything was heard"),
+        pytest.param("word " * 30 + "and how", "word word", id="after some of it was heard"),
+    ],
+)
+def test_turn_that_broke_off_is_ended_with_the_authored_words(text: str, begins: str) -> None:
+    shown: list[str] = []
+    model = Model(BreaksOff(text), StandingClock(), tries=1)
+    recorder = Recorder(model, role="interviewer", keep=lambda _: None)
+    interviewer = ModelInterviewer(recorder, {name: load_prompt(roots(), name) for name in PROMPTS})
+    spoken = run(interviewer.clarify(part("x"), "how many users are there", show=shown.append))
+    assert spoken.authored
+    assert spoken.text.endswith("About a thousand users.")
+    assert spoken.text.startswith(begins)
+    assert "".join(shown).endswith("About a thousand users.")
+    assert "and how" not in spoken.text
+
+
+def test_whole_sentence_at_the_end_of_what_may_be_written_stands() -> None:
+    model = Model(BreaksOff("And how would you cool it?"), StandingClock(), tries=1)
+    recorder = Recorder(model, role="interviewer", keep=lambda _: None)
+    interviewer = ModelInterviewer(recorder, {name: load_prompt(roots(), name) for name in PROMPTS})
+    assert run(interviewer.clarify(part("x"), "how hot", show=silent)).text == "And how would you cool it?"

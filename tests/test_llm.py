@@ -87,6 +87,45 @@ def test_long_retry_after_fails_at_once() -> None:
     assert len(adapter.asked) == 1
 
 
+def test_try_that_would_come_after_the_deadline_is_not_waited_for() -> None:
+    adapter = ScriptedAdapter([ModelUnavailable("busy", hint="x", retry_after=5), "here"])
+    began = SystemClock().seconds()
+    with pytest.raises(ModelUnavailable, match="busy"):
+        ask(Model(adapter, SystemClock(), deadline_seconds=1))
+    assert len(adapter.asked) == 1
+    assert SystemClock().seconds() - began < 1
+
+
+def test_stream_of_which_nothing_was_passed_on_begins_again() -> None:
+    class Holds:
+        def __init__(self) -> None:
+            self.held = ""
+
+        def __call__(self, piece: str) -> None:
+            self.held += piece
+
+        def again(self) -> bool:
+            self.held = ""
+            return True
+
+    class Breaks:
+        name = "breaks"
+        calls = 0
+
+        async def call(self, messages: Sequence[Message], *, on_text: Any, **how: Any) -> Raw:
+            self.calls += 1
+            on_text("Well, ")
+            if self.calls == 1:
+                raise ModelUnavailable("cut", hint="x", retry_after=0)
+            return Raw("Well, ", Usage(calls=1))
+
+        async def close(self) -> None: ...
+
+    listener = Holds()
+    assert ask(Model(Breaks(), SystemClock()), on_text=listener).tries == 2
+    assert listener.held == "Well, "
+
+
 def test_deadline_holds_over_all_tries() -> None:
     class Slow:
         name = "slow"

@@ -56,7 +56,8 @@ class Provider(Frozen):
     api_key_keyring: str | None = None
     """SERVICE/USER in the system's keyring, in place of a variable."""
     adapter: Literal["openai", "litellm"] = "openai"
-    """Which client library speaks to it."""
+    """Which client library speaks to it; with litellm, a provider by the name of one of seven (docs/providers.md) is spoken to in its own
+    protocol."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
 
