@@ -6,11 +6,13 @@ gives them the same names, and so neither library is imported to read this.
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from mockint.clock import SystemClock
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
@@ -68,6 +70,7 @@ REFUSED = {
     "UnprocessableEntityError": ASKED,
     "_AmbiguousModuleClientUsageError": CHECK,
 }
+CONNECTION = {"APIConnectionError", "TransportError"}
 BY_STATUS = {"APIError", "APIStatusError", "OpenAIError"}
 """The general ones, which say no more than their status does."""
 
@@ -106,7 +109,7 @@ def translate(exc: Exception, name: str) -> ModelError:
     known = status if (found, status) != ("APIError", 500) else 0
     later = known in MAY_WORK_LATER or known >= 500
     if found in UNAVAILABLE or later or isinstance(exc, OSError):
-        hint = REACH if found == "APIConnectionError" else LATER
+        hint = REACH if found in CONNECTION else LATER
         return ModelUnavailable(told, hint=hint, retry_after=_retry_after(exc))
     hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
     shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
@@ -134,15 +137,32 @@ def _told(exc: Exception, found: str | None) -> str:
     """Returns in one line what happened. Of a connection, what lies at the bottom; the library says "Connection error."."""
     if found in ("JSONDecodeError", "UnicodeDecodeError"):
         return f"the reply is broken off or no JSON ({exc})"
-    told = [text for cause in _causes(exc) if (text := str(cause).strip())] or [type(exc).__name__]
-    text = (told[-1] if found == "APIConnectionError" else told[0]).splitlines()[0]
-    url = getattr(getattr(exc, "request", None), "url", None) if found == "APIConnectionError" else None
-    return _without_keys(f"no connection to {url.host}: {text}" if url else text, exc)[:300]
+    told = [text for cause in _causes(exc) if (text := _words(cause))] or [type(exc).__name__]
+    if found not in CONNECTION:
+        return _without_keys(told[0], exc)[:300]
+    url: Any = getattr(_request(exc), "url", None)
+    where = f" to {url.host}{f':{url.port}' if url.port else ''}" if url else ""
+    return _without_keys(f"the connection{where} failed: {told[-1]}", exc)[:300]
+
+
+def _words(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLError) and cause.reason:
+        return f"TLS: {cause.reason.replace('_', ' ').lower()}"
+    if isinstance(cause, OSError) and (cause.errno or 0) > 0:
+        return os.strerror(cause.errno or 0)
+    return (str(cause).strip().splitlines() or [""])[0]
+
+
+def _request(exc: Exception) -> object:
+    """Returns the request that failed; None when the exception does not know it."""
+    with suppress(RuntimeError):  # httpx's way of saying so
+        return getattr(exc, "request", None)
+    return None
 
 
 def _without_keys(text: str, exc: Exception) -> str:
     """Takes out the key that was sent, which some gateways repeat, and whatever else looks like one."""
-    headers = getattr(getattr(exc, "request", None), "headers", None)
+    headers = getattr(_request(exc), "headers", None)
     sent = headers.get("authorization", "") if isinstance(headers, Mapping) else ""
     for word in sent.split()[1:]:
         text = text.replace(word, HIDDEN)
