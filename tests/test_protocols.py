@@ -197,12 +197,7 @@ def test_wrong_key_is_refused_at_once(
 
 
 @pytest.mark.parametrize("wire", [wire for wire in WIRES if not isinstance(wire, Ollama)], ids=name_of)
-def test_missing_key_is_refused(wire: Wire, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if isinstance(wire, Gemini):
-        reason = (
-            "litellm's APIConnectionError stands for a missing key too, and foreign.py takes it for a lost connection"
-        )
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_missing_key_is_refused(wire: Wire, tmp_path: Path) -> None:
     with serving(wire) as served, pytest.raises(ModelRefused):
         ask(over(served, tmp_path, key_variable=None, tries=1))
 

@@ -105,6 +105,8 @@ def translate(exc: Exception, name: str) -> ModelError:
         return ModelRefused(told, hint=QUOTA)
     if any(isinstance(cause, ssl.SSLError) and cause.reason in MISCONFIGURED for cause in _causes(exc)):
         return ModelRefused(told, hint=SECURE)
+    if re.search(r"missing \S+ api key", str(exc), re.IGNORECASE):  # litellm's, in the guise of a lost connection
+        return ModelRefused(f"There is no API key for {name}.", hint=KEY)
     # litellm gives its bare APIError the status 500 where it knows none.
     known = status if (found, status) != ("APIError", 500) else 0
     later = known in MAY_WORK_LATER or known >= 500
@@ -114,6 +116,14 @@ def translate(exc: Exception, name: str) -> ModelError:
     hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
     shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
     return ModelRefused(told, hint=hint, shape=shape)
+
+
+def hidden(exc: ModelError, key: str | None) -> ModelError:
+    """Returns the error without the key that was sent, which some servers repeat, and without what else looks like one."""
+    told = exc.what.replace(key, HIDDEN) if key else exc.what
+    exc.what = _KEY.sub(HIDDEN, told)
+    exc.args = (exc.what,)
+    return exc
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:

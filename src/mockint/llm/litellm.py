@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mockint.config import quiet_litellm
 from mockint.errors import ModelError
 from mockint.llm import Message, OnText, Raw
-from mockint.llm.foreign import translate
+from mockint.llm.foreign import hidden, translate
 from mockint.llm.openai import gather, raw_of
 from mockint.llm.prices import priced
 from mockint.llm.structured import Negotiation
@@ -74,10 +74,10 @@ class LitellmAdapter:
                 stream = await litellm.acompletion(**asked, stream=True, stream_options={"include_usage": True})
                 return await gather(stream, on_text, self.name)
             return raw_of(await litellm.acompletion(**asked), self.name)
-        except ModelError:
-            raise
+        except ModelError as exc:
+            raise hidden(exc, self._to.get("api_key")) from None
         except Exception as exc:
-            raise translate(exc, self.name) from exc
+            raise hidden(translate(exc, self.name), self._to.get("api_key")) from exc
 
     async def close(self) -> None:
         await litellm.close_litellm_async_clients()

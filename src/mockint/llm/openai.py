@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage
-from mockint.llm.foreign import translate
+from mockint.llm.foreign import hidden, translate
 from mockint.llm.prices import priced
 from mockint.llm.structured import Negotiation
 
@@ -51,8 +51,8 @@ class OpenAIAdapter:
             if on_text:
                 return await self._stream(asked, on_text)
             return raw_of(await self._client.chat.completions.create(**asked), self.name)
-        except ModelError:
-            raise
+        except ModelError as exc:
+            raise hidden(exc, self._client.api_key) from None
         except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
             raise translate(exc, self.name) from exc
 
@@ -74,9 +74,12 @@ async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
         ModelUnavailable: the stream brought nothing.
     """
     pieces: list[str] = []
-    usage, finish, length = Usage(calls=1), None, 0
+    refused: list[str] = []
+    usage, finish, length, chunks = Usage(calls=1), None, 0, 0
     async for chunk in stream:
+        chunks += 1
         if chunk.choices:
+            refused.append(getattr(chunk.choices[0].delta, "refusal", None) or "")
             finish = chunk.choices[0].finish_reason or finish
             if piece := chunk.choices[0].delta.content:
                 pieces.append(piece)
@@ -86,19 +89,30 @@ async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
             usage = usage_of(chunk.usage)
         if length > LONGEST_REPLY:
             raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
-    return _checked("".join(pieces), usage, finish, name)
+    if not chunks:
+        raise ModelUnavailable(
+            f"{name} sent something else than a stream of words.", hint="Check the provider's base_url."
+        )
+    return _checked("".join(pieces), usage, finish, name, refused="".join(refused))
 
 
 def raw_of(done: Any, name: str) -> Raw:
     """Returns a chat completion as one try's result. Raises as `gather` does."""
     if not getattr(done, "choices", None):
+        error = getattr(done, "error", None)
+        told = str(error.get("message", error)) if isinstance(error, dict) else str(error or "")
+        if told:
+            raise ModelUnavailable(
+                f"{name}: {' '.join(told.split())[:300]}", hint="Try again later, or name another model."
+            )
         raise ModelUnavailable(f"{name} sent a reply without choices.", hint="Check base_url, or try another model.")
     choice = done.choices[0]
     called = getattr(choice.message, "tool_calls", None)
     text = choice.message.content or (called[0].function.arguments if called else "") or ""
     if len(text) > LONGEST_REPLY:
         raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
-    return _checked(text, usage_of(done.usage), choice.finish_reason, name)
+    refused = getattr(choice.message, "refusal", None) or ""
+    return _checked(text, usage_of(done.usage), choice.finish_reason, name, refused=refused)
 
 
 def usage_of(usage: Any) -> Usage:
@@ -112,7 +126,9 @@ def usage_of(usage: Any) -> Usage:
     )
 
 
-def _checked(text: str, usage: Usage, finish: str | None, name: str) -> Raw:
+def _checked(text: str, usage: Usage, finish: str | None, name: str, *, refused: str) -> Raw:
+    if refused.strip() and not text.strip():
+        raise ModelRefused(f"{name} refused: {' '.join(refused.split())[:300]}", hint="Try another model.")
     if finish in ("tool_calls", "function_call"):
         finish = "stop"
     if finish == "content_filter":
