@@ -82,6 +82,8 @@ class Exchange(Frozen):
     tries: int
     seconds: float
     error: str | None = None
+    hint: str | None = None
+    """What to do about the error."""
 
 
 @dataclass(frozen=True)
@@ -375,7 +377,8 @@ class Recorder:
                 reply = await self._model.reply(messages, schema=schema, on_text=on_text)
                 self._spending.add(reply.usage)
         except ModelError as exc:
-            failed = Exchange(**made, model=self.name, reply=None, usage=Usage(), tries=0, seconds=0, error=exc.what)
+            told = {"error": exc.what, "hint": exc.hint}
+            failed = Exchange(**made, **told, model=self.name, reply=None, usage=Usage(), tries=0, seconds=0)
             self._keep(failed)
             raise
         self._keep(

@@ -35,7 +35,8 @@ class RecordedAdapter:
             )
         exchange = waiting.pop(0)
         if exchange.reply is None:
-            raise ModelRefused(exchange.error or "The recorded call failed.", hint="It failed when it was made.")
+            hint = exchange.hint or "It failed when it was made."
+            raise ModelRefused(exchange.error or "The recorded call failed.", hint=hint)
         if on_text:
             on_text(exchange.reply)
         return Raw(exchange.reply, exchange.usage, exchange.cut_off)
