@@ -239,6 +239,9 @@ def keys_kept() -> Iterator[None]:
     """Keeps what is typed between two prompts, while the interviewer speaks, off the screen and as it was typed: else the terminal echoes
     it into the interviewer's words and makes a new line of Enter.
     """
+    if not a_person_is_here():
+        yield
+        return
     try:
         import termios
 
@@ -346,7 +349,7 @@ class Typist:
             save(session.default_buffer.text, elapsed())
             again = elapsed() + began - self._interrupted < AGAIN_WITHIN
             self._interrupted = elapsed() + began
-            if self._plain:
+            if self._plain or not session.app.renderer.height_is_known:  # there is no footer to say it in
                 session.app.exit(exception=Left(elapsed()) if again else KeyboardInterrupt())
             elif again:
                 session.app.exit(exception=Left(elapsed()))

@@ -101,6 +101,8 @@ class Heard:
     """How long the program listened."""
     cut: bool = False
     """Whether the clock ended it in the middle."""
+    answer: bool = False
+    """Whether it is an answer whatever it looks like: no command, and no question back."""
 
 
 class Interrupted(Exception):
@@ -299,6 +301,8 @@ class Room:
         text = None if heard.text is None else heard.text.strip()
         if heard.cut:
             return self._cut(part, text or "", t)
+        if heard.answer and text:
+            return self._answer(part, text, t)
         kept = ""
         if text and (found := _COMMAND.fullmatch(text.rpartition("\n")[2].strip())):
             kept, text = text.rpartition("\n")[0].rstrip(), found.group(1).lower()
@@ -339,8 +343,11 @@ class Room:
                 self._aside(part, t)
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
-                self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
+                self._answer(part, text, t)
         return
+
+    def _answer(self, part: Part, text: str, t: float) -> None:
+        self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
 
     def _cut(self, part: Part, text: str, t: float) -> None:
         """Submits what stands when the time is up; a command that was being typed is no answer."""

@@ -61,9 +61,9 @@ class ScriptedCandidate:
         said = sum(turn.kind == "answer" for turn in part.turns)
         if said == 0:
             took = lines.took_seconds
-            return Heard(lines.answer, _spoken(lines.answer) if took is None else took)
+            return Heard(lines.answer, _spoken(lines.answer) if took is None else took, answer=True)
         text = lines.probes[said - 1] if said <= len(lines.probes) else NO_MORE
-        return Heard(text, _spoken(text))
+        return Heard(text, _spoken(text), answer=True)
 
     async def rate(self, part: Part) -> int | None:
         lines = self._script.get(part.question.id)
