@@ -51,7 +51,7 @@ bench: $(READY)
 	$(BIN)/python tests/bench/holes.py
 	$(BIN)/python -m tests.bench.soak
 
-# A whole interview with a real model of 135 million parameters on one thread: about two minutes on a quiet machine.
+# A whole interview with a real model of 135 million parameters on one thread: a little over three minutes on a quiet machine.
 test-model: $(READY)
 	$(PYTHON) -m venv build/model
 	build/model/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
 from importlib.metadata import files
 
 import xllamacpp  # type: ignore[import-not-found,unused-ignore]
@@ -31,7 +32,8 @@ def main() -> None:
     tell({"url": f"{server.listening_address}/v1", "load_seconds": round(time.perf_counter() - began, 2)})
     sys.stdin.read()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
-    tell({"peak_mib": peak // (2**20 if sys.platform == "darwin" else 2**10)})
+    with suppress(BrokenPipeError):  # whoever started it was killed
+        tell({"peak_mib": peak // (2**20 if sys.platform == "darwin" else 2**10)})
     os._exit(0)  # the server's own threads wait for connections that are kept open
 
 
