@@ -1,13 +1,19 @@
-"""Small real values for tests: a question, its rubric, and a session's events."""
+"""Small real values for tests: a question, its rubric, a session's events, and a screen."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from mockint.bank import Question
 from mockint.events import AnswerGiven, Event, HintGiven, Planned, ProbeAsked, QuestionAsked, Roles, SessionStarted
 from mockint.rubric import Rubric, Scale
+from mockint.transcript import TurnKind
+
+T = TypeVar("T")
 
 AT = datetime(2026, 11, 24, 18, 12, tzinfo=UTC)
 SCALE = Scale.model_validate(
@@ -114,3 +120,31 @@ def session(*said: tuple[str, str] | tuple[str, str, float], name: str = "kettle
                 about, _, values["text"] = text.partition(": ")
                 events.append(ProbeAsked(about=about, probe="missing", **values))
     return events
+
+
+@dataclass
+class Shown:
+    """A screen that keeps what it was shown, and waits for every model."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
+        self.texts.append(text)
+
+    def piece(self, text: str) -> None:
+        self.texts.append(text)
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+    def hide(self) -> None:
+        """Has nothing that could be hidden."""
+
+    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
+        return await work
+
+
+def shuffled(text: str, seed: int) -> str:
+    words = text.split()
+    random.Random(seed).shuffle(words)
+    return " ".join(words)

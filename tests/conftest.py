@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import json
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers import Handler, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,27 +76,22 @@ class ChatServer:
 def chat_server() -> Iterator[ChatServer]:
     served = ChatServer("", lambda request: "ready")
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+    class Answers(Handler):
+        def answer(self) -> None:
+            request = json.loads(self.body())
             served.requests.append(request)
             served.headers.append(dict(self.headers))
             reply = served.replies(request)
             if isinstance(reply, tuple):
                 error = json.dumps({"error": {"message": f"status {reply[0]}", "type": "x", "code": None}})
                 body = reply[1].get("x-body", error).encode()
-                return self._send(reply[0], body, {"content-type": "application/json", **reply[1]})
+                return self.send_whole(reply[0], body, {"content-type": "application/json", **reply[1]})
             usage = {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107}
             head = {"id": "c1", "created": 1, "model": request["model"]}
             if not request.get("stream"):
                 choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply}}
                 done = {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
-                return self._send(200, json.dumps(done).encode(), {"content-type": "application/json"})
+                return self.send_whole(200, json.dumps(done).encode(), {"content-type": "application/json"})
             chunks: list[dict[str, Any]] = [{"delta": {"role": "assistant", "content": ""}, "finish_reason": None}]
             chunks += [{"delta": {"content": reply[i : i + 9]}, "finish_reason": None} for i in range(0, len(reply), 9)]
             chunks += [{"delta": {}, "finish_reason": "stop"}]
@@ -105,25 +100,11 @@ def chat_server() -> Iterator[ChatServer]:
             ]
             lines.append({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
             stream = "".join(f"data: {json.dumps(line)}\n\n" for line in lines) + "data: [DONE]\n\n"
-            return self._send(200, stream.encode(), {"content-type": "text/event-stream"})
+            return self.send_whole(200, stream.encode(), {"content-type": "text/event-stream"})
 
-        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    served.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Answers) as address:
+        served.url = f"{address}/v1"
+        yield served
 
 
 @dataclass

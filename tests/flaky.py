@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, get_args
 
 from tests.faults import chunks, whole
+from tests.servers import Handler, serving
 
 Fault = Literal["500", "429", "reset", "no choices"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -84,24 +84,18 @@ def reply_to(request: dict[str, Any]) -> str:
 def flaky(*, seed: int, share: float = 0.3) -> Iterator[Flaky]:
     served = Flaky(seed, share)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+    class Fails(Handler):
+        def answer(self) -> None:
+            body = self.body()
             request = json.loads(body)
             streamed = bool(request.get("stream"))
             match served.fault(body):
                 case "reset":
                     self._reset()
                 case "500":
-                    self._send(500, json.dumps({"error": {"message": "out of order"}}).encode())
+                    self.send_whole(500, json.dumps({"error": {"message": "out of order"}}).encode(), {})
                 case "429":
-                    self._send(429, json.dumps({"error": {"message": "too many"}}).encode(), **{"retry-after": "0"})
+                    self.send_whole(429, json.dumps({"error": {"message": "too many"}}).encode(), {"retry-after": "0"})
                 case "no choices":
                     self._say(None, streamed=streamed, choices=False)
                 case None:
@@ -109,30 +103,13 @@ def flaky(*, seed: int, share: float = 0.3) -> Iterator[Flaky]:
 
         def _say(self, text: str | None, *, streamed: bool, choices: bool = True) -> None:
             body = b"".join(chunks(text, choices=choices)) if streamed else whole(text, choices=choices)
-            self._send(200, body, **{"content-type": "text/event-stream" if streamed else "application/json"})
-
-        def _send(self, status: int, body: bytes, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in (
-                {"content-type": "application/json", "content-length": str(len(body))} | headers
-            ).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            self.send_whole(200, body, {"content-type": "text/event-stream"} if streamed else {})
 
         def _reset(self) -> None:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())  # not close(): the files made from the socket keep it open
             self.close_connection = True
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    served.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Fails) as address:
+        served.url = f"{address}/v1"
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

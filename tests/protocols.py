@@ -7,14 +7,15 @@ provider does. What a server was asked is kept as it came.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
+
+from tests.servers import Handler
+from tests.servers import serving as loopback
 
 KEY = "sk-planted-key"
 PROMPT_TOKENS, REPLY_TOKENS = 123, 45
@@ -421,18 +422,10 @@ class Served:
 @contextmanager
 def serving(wire: Wire) -> Iterator[Served]:
     """Runs a server on a free port until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.daemon_threads = True
-    served = Served(wire, f"http://127.0.0.1:{server.server_port}{wire.base}")
-    server.RequestHandlerClass = _handler(served)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    served = Served(wire, "")
+    with loopback(_handler(served)) as address:
+        served.url = f"{address}{wire.base}"
         yield served
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def pieces(text: str) -> list[str]:
@@ -454,32 +447,18 @@ def ends_within_a_character(part: bytes) -> bool:
     return bool(part) and part[-1] >= 0xC0
 
 
-def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+def _handler(served: Served) -> type[Handler]:
+    class Speaks(Handler):
+        def answer(self) -> None:
+            body = json.loads(self.body())
             arrived = Arrived(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
             served.arrived.append(arrived)
             if refused := served.answer(arrived):
-                self._whole(refused.status, refused.body, refused.headers)
+                self.send_whole(refused.status, dumped(refused.body).encode(), refused.headers)
             elif served.wire.streams(arrived):
                 self._chunked(served.wire.stream(arrived, served.text).encode())
             else:
-                self._whole(200, served.wire.plain(arrived, served.text), {})
-
-        def _whole(self, status: int, value: dict[str, Any], headers: Mapping[str, str]) -> None:
-            body = dumped(value).encode()
-            self.send_response(status)
-            for name, text in {"content-type": JSON, "content-length": str(len(body)), **headers}.items():
-                self.send_header(name, text)
-            self.end_headers()
-            self.wfile.write(body)
+                self.send_whole(200, dumped(served.wire.plain(arrived, served.text)).encode(), {})
 
         def _chunked(self, stream: bytes) -> None:
             self.send_response(200)
@@ -493,4 +472,4 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                 time.sleep(PAUSE)
             self.wfile.write(b"0\r\n\r\n")
 
-    return Handler
+    return Speaks

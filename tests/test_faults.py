@@ -46,8 +46,8 @@ from mockint.llm.structured import WAYS
 from mockint.prompts import load_prompt
 from mockint.report import markdown
 from mockint.store import Home, Log, read_log
-from mockint.transcript import Part, TurnKind, fold
-from tests.builders import SCALE, planned, started
+from mockint.transcript import Part, fold
+from tests.builders import SCALE, Shown, planned, started
 from tests.conftest import ROOT, Run
 from tests.faults import ANSWER, CALLS, FAULTS, REPLIES, RULED, SPEECH, STREAMED, Call, Fault, Server
 
@@ -221,25 +221,6 @@ class Candidate:
 
 
 @dataclass
-class Screen:
-    shown: list[str] = field(default_factory=list)
-
-    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
-        self.shown.append(text)
-
-    def piece(self, text: str) -> None:
-        self.shown.append(text)
-
-    def note(self, text: str) -> None:
-        self.shown.append(text)
-
-    def hide(self) -> None: ...
-
-    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
-        return await work
-
-
-@dataclass
 class Mixed:
     """Makes one call of an interview, the first of its kind, with a model whose server fails, and all others by a script."""
 
@@ -294,7 +275,7 @@ class Cell:
     lasting: bool
     folder: Path
     candidate: Candidate = field(default_factory=Candidate)
-    screen: Screen = field(default_factory=Screen)
+    screen: Shown = field(default_factory=Shown)
     refusals: int = 0
 
     async def run(self) -> Ran:
@@ -437,7 +418,7 @@ class Cell:
         )
         for path in self.folder.rglob("*"):
             ran.must(path.is_dir() or KEY.encode() not in path.read_bytes(), f"the key is in {path.name}")
-        ran.must(KEY not in "".join(self.screen.shown), "the key is on the screen")
+        ran.must(KEY not in "".join(self.screen.texts), "the key is on the screen")
 
     def _check_requests(self, ran: Ran, arrived: Sequence[float]) -> None:
         ran.must(len(arrived) <= MOST[self.call], f"{len(arrived)} requests arrived")

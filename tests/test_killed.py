@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 
@@ -20,24 +18,11 @@ from mockint.events import AnswerGiven, Event
 from mockint.interview.interviewers import OfflineInterviewer
 from mockint.interview.room import Heard, Listening, Room, SaveDraft
 from mockint.store import Log, read_log
-from mockint.transcript import Part, TurnKind, fold
-from tests.builders import planned, started
+from mockint.transcript import Part, fold
+from tests.builders import Shown, planned, started
 
 PLAN = tuple(planned(name) for name in ("kettle", "pot", "pan"))
 ANSWERS = [f"Answer number {n}: it holds because of {n} things that I would name." for n in range(9)]
-
-
-T = TypeVar("T")
-
-
-class Silent:
-    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None: ...
-    def piece(self, text: str) -> None: ...
-    def note(self, text: str) -> None: ...
-    def hide(self) -> None: ...
-
-    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
-        return await work
 
 
 class Speaker:
@@ -83,7 +68,7 @@ class Noting(Log):
 def play(path: Path, kind: type[Log], pause: float = 0.0) -> None:
     with kind(path) as log:
         speaker = Speaker(path.parent / "sent", pause)
-        room = Room(log, clock=SystemClock(), candidate=speaker, screen=Silent())
+        room = Room(log, clock=SystemClock(), candidate=speaker, screen=Shown())
         if not log.events:
             room.begin(started(*PLAN, probes=1))
         asyncio.run(room.run(OfflineInterviewer()))

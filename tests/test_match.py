@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +16,7 @@ from mockint.grading.offline import rate
 from mockint.grading.tally import tally
 from mockint.match import Heard
 from mockint.rubric import Criterion
-from tests.builders import criterion
+from tests.builders import criterion, shuffled
 
 BANK = load_bank(roots())
 QUESTIONS = list(BANK.questions.values())[::4]
@@ -33,12 +32,6 @@ def mean(make: dict[str, str]) -> float:
     return fmean(score(name, said) for name, said in make.items())
 
 
-def shuffled(text: str) -> str:
-    words = text.split()
-    random.Random(3).shuffle(words)
-    return " ".join(words)
-
-
 ANSWERS = {question.id: BANK.rubric(question).answer for question in QUESTIONS}
 
 
@@ -51,7 +44,7 @@ def test_question_repeated_earns_next_to_nothing() -> None:
 
 
 def test_shuffled_model_answer_earns_little() -> None:
-    assert mean({name: shuffled(text) for name, text in ANSWERS.items()}) <= 0.4
+    assert mean({name: shuffled(text, 3) for name, text in ANSWERS.items()}) <= 0.4
 
 
 def test_model_answer_called_untrue_earns_at_most_half() -> None:

@@ -13,9 +13,8 @@ from mockint.interview.room import Listening, Room
 from mockint.interview.script import NO_MORE, Lines, ScriptedCandidate, load_script
 from mockint.store import Log
 from mockint.transcript import fold
-from tests.builders import planned, session, started
+from tests.builders import Shown, planned, session, started
 from tests.conftest import StandingClock
-from tests.test_killed import Silent
 
 
 def heard(*said: tuple[str, str]) -> tuple[str | None, float]:
@@ -61,7 +60,7 @@ def test_script_that_holds_a_command_is_refused(tmp_path: Path, line: str) -> No
 def test_script_holds_answers_whatever_they_look_like(tmp_path: Path, answer: str) -> None:
     with Log(tmp_path / "s" / "events.jsonl") as log:
         candidate = ScriptedCandidate({"kettle": Lines(answer=answer)})
-        room = Room(log, clock=StandingClock(), candidate=candidate, screen=Silent())
+        room = Room(log, clock=StandingClock(), candidate=candidate, screen=Shown())
         room.begin(started(planned("kettle")))
         asyncio.run(room.run(OfflineInterviewer()))
     assert room.now.parts[0].answers[0].text == answer

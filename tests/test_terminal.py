@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from mockint.transcript import Part
 from tests.builders import planned
 from tests.conftest import ROOT
 from tests.screens import Terminal
+from tests.servers import Handler, serving
 
 
 @pytest.mark.parametrize(
@@ -350,16 +349,14 @@ def test_plain_screen_has_no_footer_no_boxes_and_no_colours(program: Any) -> Non
     assert room.ended() == 0
 
 
-class Slow(BaseHTTPRequestHandler):
+class Slow(Handler):
     """A model that thinks for long, or says a few words and then nothing more."""
 
+    protocol_version = "HTTP/1.0"  # so that a stream has no length
     words: tuple[str, ...] = ()
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+    def answer(self) -> None:
+        asked = self.body().decode()
         if '"stream":true' not in asked.replace(" ", ""):
             time.sleep(30)
         self.send_response(200)
@@ -375,16 +372,10 @@ class Slow(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Path]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     path = tmp_path / "mockint.toml"
-    path.write_text(
-        f'[models]\ninterviewer = "lab/slow"\n[providers.lab]\nbase_url = "http://127.0.0.1:{server.server_port}/v1"\n'
-    )
-    yield path
-    server.shutdown()
-    server.server_close()
+    with serving(Slow) as address:
+        path.write_text(f'[models]\ninterviewer = "lab/slow"\n[providers.lab]\nbase_url = "{address}/v1"\n')
+        yield path
 
 
 def test_interrupt_while_the_interviewer_thinks_stops_the_call_and_not_the_session(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from mockint import wordorder
 from mockint.bank import load_bank
 from mockint.content import roots
+from tests.builders import shuffled
 
 BANK = load_bank(roots())
 ANSWERS = [BANK.rubric(question).answer for question in BANK.questions.values()][:60]
@@ -18,15 +17,9 @@ GERMAN = (
 )
 
 
-def shuffled(text: str) -> str:
-    words = text.split()
-    random.Random(7).shuffle(words)
-    return " ".join(words)
-
-
 def test_answers_are_speech_and_their_words_shuffled_are_not() -> None:
     assert not any(map(wordorder.is_heap, ANSWERS))
-    assert sum(wordorder.is_heap(shuffled(text)) for text in ANSWERS) >= 0.9 * len(ANSWERS)
+    assert sum(wordorder.is_heap(shuffled(text, 7)) for text in ANSWERS) >= 0.9 * len(ANSWERS)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from tests.builders import planned, started
+from tests.builders import Shown, planned, started
 from tests.flaky import MARKER, Flaky, flaky, level_of
 
 from mockint.clock import SystemClock
@@ -35,7 +35,7 @@ from mockint.interview.room import Heard, Listening, Room, SaveDraft
 from mockint.llm import Adapter, Exchange, Model, Recorder, connect
 from mockint.prompts import load_prompt
 from mockint.store import Home, Log, read_log
-from mockint.transcript import Part, TurnKind, fold
+from mockint.transcript import Part, fold
 
 T = TypeVar("T")
 
@@ -68,32 +68,12 @@ class Candidate:
 
 
 @dataclass
-class Screen:
-    shown: list[str] = field(default_factory=list)
-
-    def turn(self, kind: TurnKind, text: str, *, heading: str = "") -> None:
-        self.shown.append(text)
-
-    def piece(self, text: str) -> None:
-        self.shown.append(text)
-
-    def note(self, text: str) -> None:
-        self.shown.append(text)
-
-    def hide(self) -> None:
-        """Has nothing that could be hidden."""
-
-    async def attend(self, work: Coroutine[Any, Any, T]) -> T:
-        return await work
-
-
-@dataclass
 class Session:
     """One interview: what the candidate did, what was kept of it, and how often it had to be gone on with."""
 
     home: Home
     candidate: Candidate
-    screen: Screen = field(default_factory=Screen)
+    screen: Shown = field(default_factory=Shown)
     resumed: int = 0
     ended: bool = False
     grade: Grade | None = None
@@ -212,7 +192,7 @@ def _answers(session: Session) -> Iterator[str]:
 
 def _others_text(session: Session) -> Iterator[str]:
     kept = [path.read_text(encoding="utf-8") for path in session.log.parent.rglob("*.json*")]
-    for where, text in (("its files", "".join(kept)), ("its screen", "".join(session.screen.shown))):
+    for where, text in (("its files", "".join(kept)), ("its screen", "".join(session.screen.texts))):
         if (markers := set(MARKER.findall(text))) != {session.marker}:
             yield f"{where} hold text of {sorted(markers)}"
 
