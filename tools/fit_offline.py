@@ -65,6 +65,11 @@ def rarity(bank: Bank) -> tuple[dict[str, float], float]:
     )
 
 
+def heard(ask: str, text: str) -> Heard:
+    """Returns an answer as the grader hears it."""
+    return Heard(evidence.own(evidence.passages(1, text), [ask]), ask=ask)
+
+
 def gather(bank: Bank) -> Data:
     rows, points, questions, answers, lengths, cosines = [], [], [], [], [], []
     everything = [bank.rubric(q).answer for q in bank.questions.values()]
@@ -72,12 +77,11 @@ def gather(bank: Bank) -> Data:
     for question in bank.questions.values():
         rubric = bank.rubric(question)
         for sample in bank.samples(question):
-            said = evidence.own(evidence.passages(1, sample.text), [question.ask])
-            heard = Heard(said, ask=question.ask)
+            said = heard(question.ask, sample.text)
             pair = vectors.transform([sample.text, rubric.answer])
             for criterion in rubric.criteria:
                 others = [other for other in rubric.criteria if other is not criterion]
-                rows.append(match.features(criterion, others, heard)[0])
+                rows.append(match.features(criterion, others, said)[0])
                 points.append(criterion.points(sample.levels[criterion.id]))
                 questions.append(question.id)
                 answers.append(f"{question.id}/{sample.name}")
@@ -165,8 +169,8 @@ def tell_topic(bank: Bank) -> None:
         other = bank.rubric(every[(place + STRAY) % len(every)]).answer
         for kind, texts in zip(shares, ([s.text for s in bank.samples(question)], [other]), strict=True):
             for text in texts:
-                heard = Heard(evidence.own(evidence.passages(1, text), [question.ask]), ask=question.ask)
-                shares[kind].append(heard.on_topic(bank.rubric(question).criteria) < ON_TOPIC)
+                said = heard(question.ask, text)
+                shares[kind].append(said.on_topic(bank.rubric(question).criteria) < ON_TOPIC)
     print("not about the question:", "; ".join(f"{np.mean(found):.3f} of {kind}" for kind, found in shares.items()))
 
 
@@ -222,8 +226,7 @@ def fit_reference(path: Path) -> Line:
 def main() -> None:
     bank = load_bank(roots())
     counts = wordorder.count(text for q in bank.questions.values() for text in (q.ask, bank.rubric(q).answer))
-    ORDER.write_text(json.dumps(counts.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
-    wordorder.counts.cache_clear()
+    wordorder.counts = lambda: counts  # type: ignore[assignment]  # nothing is written before the end
     tell_order(bank)
     rare, unseen = rarity(bank)
     size = len(match.FEATURES)
@@ -256,9 +259,8 @@ def main() -> None:
     )
     fitted = Weights(cued=cued, reference=reference, rarity=rare, unseen=unseen)
     if "--dry-run" not in sys.argv:
+        ORDER.write_text(json.dumps(counts.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
         OUT.write_text(json.dumps(fitted.model_dump(mode="json"), ensure_ascii=False) + "\n", encoding="utf-8")
-        match.weights_digest.cache_clear()
-        wordorder.counts_digest.cache_clear()
         known = Shipped(
             prompt=OfflineGrader().prompt,
             ratings=len(data.points),

@@ -1,6 +1,6 @@
 """Draws the screens of a real session into docs/screens/: the program runs in a pseudo-terminal, and its screen becomes an SVG.
 
-.venv/bin/python tools/screens.py
+make screens
 """
 
 from __future__ import annotations
