@@ -120,6 +120,7 @@ def test_batch_goes_on_from_its_out_file_and_pays_nothing_twice(run: Run, tmp_pa
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == ["a-0", "a-1", "a-2", "a-3", "a-4"]
     assert out.read_text(encoding="utf-8").startswith(before)
+    assert out.stat().st_mode & 0o077 == 0
     assert run("grade", tmp_path / "a.jsonl", "--out", out).out == ""
 
 

@@ -128,5 +128,7 @@ def test_key_comes_from_the_keyring_when_that_was_chosen(tmp_path: Path, monkeyp
         file=config(tmp_path, '[providers.lab]\nbase_url = "https://a.example"\napi_key_keyring = "mockint/lab"\n')
     )
     assert found.key(found.settings.providers["lab"]) == "sk-from-the-ring"
+    both = Provider(base_url="https://a.example", api_key_keyring="mockint/lab", api_key_env="LAB_KEY")
+    assert both.key_source == "mockint/lab", "the source that is told is the one that is used"
     with pytest.raises(ContentError, match="holds no key"):
         found.key(Provider(base_url="https://a.example", api_key_keyring="mockint/other"))

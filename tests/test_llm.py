@@ -453,3 +453,11 @@ def test_calls_wait_for_their_turn_in_the_minute() -> None:
                 await few.turn([Message(role="user", content="x" * 40)])
 
     asyncio.run(work())
+
+
+def test_word_that_stands_in_for_a_missing_key_is_not_taken_for_one(chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = lambda request: (401, {"x-body": json.dumps({"error": {"message": "none of the keys fits"}})})
+    file = tmp_path / "keyless.toml"
+    file.write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    with pytest.raises(ModelRefused, match="none of the keys fits"):
+        ask(connect("lab/tiny", config=load_config(file=file), clock=SystemClock()))

@@ -45,3 +45,4 @@ def test_command_names_what_it_wrote(run: Run, tmp_path: Path) -> None:
     done = run("bank", "new", "rag", "my-question", "--content", tmp_path / "own")
     assert len(done.out.split()) == 3
     assert run("bank", "new", "ragg", "x").code == 2
+    assert "/bank/rag/other.yaml" in run("bank", "new", "RAG", "other", "--content", tmp_path / "own").out

@@ -19,15 +19,16 @@ from mockint.errors import ContentError, MockintError, UsageError
 from mockint.events import Planned
 from mockint.grade import Grade
 from mockint.grading import Grader
-from mockint.grading.grader import Calls, grade_parts
+from mockint.grading.grader import AT_ONCE, Calls, grade_parts
 from mockint.grading.tally import rubric_digest
-from mockint.llm import Usage
+from mockint.llm import Usage, tokens
 from mockint.prompts import Prompt
 from mockint.rubric import TargetLevel
+from mockint.store import write
 from mockint.transcript import Part, Turn, grading_digest
 
-CHARACTERS, REPLY_TOKENS = 4, 60
-"""Characters of English a token, and tokens that a verdict on one criterion takes: what estimates rest on."""
+REPLY_TOKENS = 60
+"""Tokens that a verdict on one criterion takes: what an estimate rests on, beside what is sent."""
 
 
 class Said(Frozen):
@@ -89,6 +90,11 @@ class Results:
         except OSError as exc:
             raise UsageError(f"{path} cannot be written: {exc.strerror}.", hint="Name another --out.") from exc
 
+    @property
+    def begun(self) -> bool:
+        """Whether there are grades from before."""
+        return bool(self._keys)
+
     def holds(self, key: Key) -> bool:
         held = key in self._keys
         self.reused += held
@@ -106,12 +112,9 @@ class Results:
             return
         os.close(self._file)
         last = {name: number for number, (name, _) in enumerate(_lines_of(self._path))}
-        part = self._path.with_name(f".{self._path.name}.part")
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(
-                line for number, (name, line) in enumerate(_lines_of(self._path)) if last.get(name) == number
-            )
-        part.replace(self._path)
+        write(
+            self._path, (line for number, (name, line) in enumerate(_lines_of(self._path)) if last.get(name) == number)
+        )
 
     def _read(self, path: Path) -> None:
         assert self._file is not None
@@ -123,7 +126,8 @@ class Results:
                     break
                 whole += len(line)
                 with suppress(ValidationError):
-                    self._keys |= {key for key in [key_of(Grade.model_validate_json(line))] if key}
+                    if key := _key_of(Grade.model_validate_json(line)):
+                        self._keys.add(key)
 
 
 def _lines_of(path: Path) -> Iterator[tuple[str, str]]:
@@ -134,13 +138,19 @@ def _lines_of(path: Path) -> Iterator[tuple[str, str]]:
                 yield str(json.loads(line).get("id")), line
 
 
-def key_of(grade: Grade) -> Key | None:
+def _key_of(grade: Grade) -> Key | None:
     """Returns the key of a grade; None when something of it could not be scored, since that may go better."""
     if any(verdict.state == "unscored" for answer in grade.answers for verdict in answer.verdicts):
         return None
-    stamp = grade.stamp
-    names = (grade.id, stamp.transcript, stamp.rubric, stamp.prompt, stamp.grader, stamp.model, str(stamp.votes))
-    return (*names, grade.target_level)
+    made = grade.stamp
+    by = (made.prompt, made.grader, made.model, str(made.votes))
+    return (grade.id, made.transcript, made.rubric, *by, grade.target_level)
+
+
+def _key_to_be(name: str, part: Part, grader: Grader, bank: Bank, level: TargetLevel) -> Key:
+    """Returns the key that the grade of an answer will have."""
+    by = (grader.prompt, grader.kind, grader.model, str(grader.votes))
+    return (name, grading_digest([part]), rubric_digest([part], bank.scale), *by, level)
 
 
 async def grade_answers(
@@ -151,7 +161,7 @@ async def grade_answers(
     level: TargetLevel,
     maker: Callable[[Calls], Grader],
     clock: Clock,
-    at_once: int = 4,
+    at_once: int = AT_ONCE,
     held: Callable[[Key], bool] | None = None,
 ) -> AsyncIterator[dict[str, Any]]:
     """Yields a grade for each line, as JSON data, as it is made; a line that cannot be graded gets `error`, with its number in
@@ -200,9 +210,7 @@ async def _one(
         answer = Answer.model_validate_json(line)
         name = answer.id
         part = part_of(answer.question, answer.answer, answer.turns, bank)
-        grader = maker(Calls())
-        digests = (grading_digest([part]), rubric_digest([part], bank.scale), grader.prompt)
-        if held and held((name, *digests, grader.kind, grader.model, str(grader.votes), level)):
+        if held and held(_key_to_be(name, part, maker(Calls()), bank, level)):
             return None
         made = await grade_parts(name, [part], level=level, scale=bank.scale, grader_for=maker, clock=clock)
         return made.model_dump(mode="json")
@@ -224,9 +232,9 @@ def estimate(lines: Iterable[str], bank: Bank, prompt: Prompt) -> Usage:
         with suppress(ValidationError, MockintError):
             answer = Answer.model_validate_json(line)
             part = part_of(answer.question, answer.answer, answer.turns, bank)
-            sent = sum(len(t) for _, t in prompt.render(question=part.question, rubric=part.rubric, turns=part.turns))
+            sent = prompt.render(question=part.question, rubric=part.rubric, turns=part.turns)
             back = REPLY_TOKENS * len(part.rubric.criteria)
-            total += Usage(prompt_tokens=sent // CHARACTERS, completion_tokens=back, calls=1)
+            total += Usage(prompt_tokens=tokens(text for _, text in sent), completion_tokens=back, calls=1)
     return total
 
 

@@ -6,8 +6,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 
-from mockint.clock import Clock
-from mockint.config import OFFLINE, Config, places
+from mockint.config import OFFLINE, Config, Provider, places
 from mockint.content import Frozen
 from mockint.errors import ContentError, ModelError
 from mockint.lint import lint
@@ -44,32 +43,22 @@ class Ready(Frozen):
 def examine(config: Config, *, person: bool) -> list[Finding]:
     """Returns what can be found out without a network."""
     found = [_files(), _content(config), _home(config), _terminal(person)]
-    for name, provider in config.settings.providers.items():
-        try:
-            config.key(provider)
-        except ContentError as exc:
-            found.append(Finding("key", False, f"{name}: {exc.what}", exc.hint))
-        else:
-            source = provider.api_key_env or provider.api_key_keyring
-            found.append(Finding("key", True, f"{name}: {f'from {source}' if source else 'none is needed'}"))
+    found += [_key(name, provider, config) for name, provider in config.settings.providers.items()]
     roles_ = config.settings.models
     found.append(Finding("models", True, f"interviewer {roles_.interviewer}, grader {roles_.grader}"))
     return found
 
 
-async def try_model(reference: str, config: Config, connections: Connections, clock: Clock) -> list[Finding]:
+async def try_model(reference: str, connections: Connections) -> list[Finding]:
     """Returns what a model can do, found out by three short calls: a plain one, a streamed one and a structured one."""
-    del config
     try:
         model = connections.connect(reference)
-        began = clock.seconds()
         reply = await model.reply([Message(role="user", content="Reply with the word ready.")])
     except (ModelError, ContentError) as exc:
         return [Finding("model", False, exc.what, exc.hint)]
-    seconds = clock.seconds() - began
     price = "at an unknown price" if reply.usage.usd is None and _price(reference) is None else "its price is known"
     tries = f" after {reply.tries} tries" if reply.tries > 1 else ""
-    found = [Finding("model", True, f"{reference} answered in {seconds:.1f} s{tries}; {price}")]
+    found = [Finding("model", True, f"{reference} answered in {reply.seconds:.1f} s{tries}; {price}")]
     return [*found, await _streams(model), await _structured(model)]
 
 
@@ -123,22 +112,25 @@ def roles(config: Config) -> list[Row]:
 def _row(role: str, reference: str, config: Config) -> Row:
     if reference == OFFLINE:
         return Row(role, reference, "embedded", "here, without a network", "none is needed")
+    through = config.settings.library(reference)
     name = reference.partition("/")[0]
     provider = config.settings.providers.get(name)
-    through = "openai" if name == "openai" else "litellm"
     if provider is None:
         return Row(role, reference, through, "the provider's own address", "the provider's own variable")
-    if provider.base_url:
-        through = provider.adapter
-    source = provider.api_key_env or provider.api_key_keyring
-    key = "none is needed"
-    if source:
-        try:
-            config.key(provider)
-            key = f"from {source}"
-        except ContentError:
-            key = f"missing: {source}"
+    key = _source(provider) if _key(name, provider, config).good else f"missing: {provider.key_source}"
     return Row(role, reference, through, provider.base_url or "the provider's own address", key)
+
+
+def _key(name: str, provider: Provider, config: Config) -> Finding:
+    try:
+        config.key(provider)
+    except ContentError as exc:
+        return Finding("key", False, f"{name}: {exc.what}", exc.hint)
+    return Finding("key", True, f"{name}: {_source(provider)}")
+
+
+def _source(provider: Provider) -> str:
+    return f"from {provider.key_source}" if provider.key_source else "none is needed"
 
 
 def _files() -> Finding:

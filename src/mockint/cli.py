@@ -65,6 +65,7 @@ Plain = Annotated[
     bool,
     typer.Option("--plain", help="No footer, colours, boxes or redraws: for screen readers; /time tells the time."),
 ]
+Concurrency = Annotated[int, typer.Option(min=1, max=500, help="Answers that are graded at the same time.")]
 Votes = Annotated[int, typer.Option(help="Ask a model so often, criteria in another order each time.", min=1, max=15)]
 Answers = Annotated[Optional[Path], typer.Option("--answers", help="A scripted candidate: YAML, question id → answer.")]
 SessionName = Annotated[str, typer.Argument(metavar="SESSION", help="An id, its beginning, or last.")]
@@ -141,14 +142,14 @@ def start(
     room_flags = _given(level=level, minutes=minutes, self_rate=self_rate or None, strict_time=strict_time or None)
     flags = {**chosen, "interview": room_flags, "terminal": _given(plain=plain or None)}
     settings = _settings(config, home, content, flags)
-    _check_tracks(track)
+    track = _tracks(track)
     clock = SystemClock()
     bank = _bank(settings)
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     if loop:
         plan, minutes = _loop(bank, loop, settings, seed=seed, besides=track or question or questions or minutes)
     else:
-        plan = _plan(bank, track or [], question or [], settings, count=questions, minutes=minutes, seed=seed)
+        plan = _plan(bank, track, question or [], settings, count=questions, minutes=minutes, seed=seed)
     about = loop or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
     store, screen = Home(settings.home), Screen(plain=settings.settings.terminal.plain)
     session = store.new_id(clock.now(), about)
@@ -214,7 +215,7 @@ def grade(
         Optional[Path],
         typer.Option(help="Also write the grades here, one JSON object a line; a batch goes on from it."),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=500, help="Answers that are graded at the same time.")] = 4,
+    concurrency: Concurrency = 4,
     usd: Annotated[
         Optional[float], typer.Option(min=0, help="Stop before the call that may cost more, in all.")
     ] = None,
@@ -238,6 +239,7 @@ def grade(
     if dry_run:
         _estimate([Path(given) for given in answers], sum(map(len, sessions.values())), settings, as_json=as_json)
         return
+    reference = settings.settings.models.grader
     results, lines, count, scored = Results(out), list[dict[str, Any]](), 0, 0
     first: dict[str, Any] = {}
 
@@ -262,7 +264,6 @@ def grade(
                 _grade_file(Path(given), settings, clock, results, made, votes=votes, at_once=concurrency)
             for place, name in sessions.get(given, ()):
                 try:
-                    reference = settings.settings.models.grader
                     done, path = _grade(place, name, settings, clock, reference, level=level, votes=votes)
                 except SessionError as exc:
                     made({"id": name, "error": {"code": exc.exit_code, "message": exc.what}})
@@ -316,7 +317,14 @@ def _grade_file(
                 return found
 
             graded = grade_answers(
-                lines, path.name, bank, level=level, maker=maker, clock=clock, at_once=at_once, held=held
+                lines,
+                path.name,
+                bank,
+                level=level,
+                maker=maker,
+                clock=clock,
+                at_once=at_once,
+                held=held if results.begun else None,
             )
             async for line in graded:
                 made(line)
@@ -514,11 +522,11 @@ def doctor(
     from mockint.llm import Connections
     from mockint.terminal import a_person_is_here
 
-    settings, clock = _settings(config, home, content, {}), SystemClock()
+    settings = _settings(config, home, content, {})
     findings: list[Finding] = examine(settings, person=a_person_is_here())
     if model:
-        connections = Connections(settings, clock)
-        findings += _run(connections.closing(try_model(model, settings, connections, clock)))
+        connections = Connections(settings, SystemClock())
+        findings += _run(connections.closing(try_model(model, connections)))
     if as_json:
         typer.echo(json.dumps([asdict(found) for found in findings], ensure_ascii=False))
     for found in () if as_json else findings:
@@ -551,7 +559,7 @@ def calibrate(
     track: Annotated[Optional[list[str]], typer.Option(help="Only this track's samples; repeatable.")] = None,
     grader: Annotated[Optional[str], typer.Option(help="The grader to try: PROVIDER/MODEL, or offline.")] = None,
     votes: Votes = 1,
-    concurrency: Annotated[int, typer.Option(min=1, max=500, help="Answers that are graded at the same time.")] = 4,
+    concurrency: Concurrency = 4,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -562,7 +570,7 @@ def calibrate(
     from mockint.clock import SystemClock
 
     settings, clock = _settings(config, home, content, {"models": _given(grader=grader)}), SystemClock()
-    _check_tracks(track)
+    track = _tracks(track)
     bank = _bank(settings)
     chosen = [question for question in bank.questions.values() if not track or question.track in track]
     trial = _try_out(
@@ -598,7 +606,7 @@ def bank_list(
     content: ContentDirs = None,
 ) -> None:
     """List the questions."""
-    _check_tracks(track)
+    track = _tracks(track)
     bank = _bank(_settings(config, home, content, {}))
     found = [q for q in bank.questions.values() if (not track or q.track in track) and (not level or level in q.levels)]
     if as_json:
@@ -741,8 +749,8 @@ def bank_new(
     """Write the three commented files of a new question, with blanks to fill in."""
     from mockint.skeleton import write_skeleton
 
-    _check_tracks([track])
-    for path in write_skeleton(content, track, slug):
+    (name,) = _tracks([track])
+    for path in write_skeleton(content, name, slug):
         typer.echo(str(path))
 
 
@@ -810,18 +818,18 @@ def _bank(config: Config) -> Bank:
     return load_bank(config.folders, cache=config.home / "cache" / "questions.json")
 
 
-def _check_tracks(tracks: list[str] | None) -> None:
-    """Raises UsageError for a track that there is not. Case does not matter: the names are put into lower case, in place."""
+def _tracks(names: list[str] | None) -> list[str]:
+    """Returns the tracks that are named, in whatever case. Raises UsageError for one that there is not."""
     from mockint.bank import TRACKS
     from mockint.content import near
 
-    if tracks:
-        tracks[:] = [name.lower() for name in tracks]
-    for name in tracks or ():
+    found = [name.lower() for name in names or ()]
+    for name in found:
         if name not in TRACKS:
             raise UsageError(
                 f"There is no track {name!r}{near(name, TRACKS)}", hint=f"The tracks are: {', '.join(TRACKS)}."
             )
+    return found
 
 
 def _me() -> str:

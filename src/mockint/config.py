@@ -61,6 +61,11 @@ class Provider(Frozen):
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
 
+    @property
+    def key_source(self) -> str | None:
+        """Where its key comes from: the keyring's entry, or the variable's name; None when it needs none."""
+        return self.api_key_keyring or self.api_key_env
+
     @field_validator("api_key_keyring")
     @classmethod
     def _names_both(cls, value: str | None) -> str | None:
@@ -128,6 +133,14 @@ class Settings(Frozen):
     interview: Interview = Interview()
     terminal: Terminal = Terminal()
     content: Content = Content()
+
+    def library(self, reference: Reference) -> Literal["openai", "litellm"]:
+        """Returns which client library speaks to a model: its provider's, or for one without an address of its own the one that knows it."""
+        name = reference.partition("/")[0]
+        provider = self.providers.get(name)
+        if provider and provider.base_url:
+            return provider.adapter
+        return "openai" if name == "openai" else "litellm"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -254,8 +255,8 @@ def read_grade(path: Path) -> Grade:
         ) from exc
 
 
-def write(path: Path, text: str, *, exclusive: bool = False) -> None:
-    """Writes a whole file, or nothing of it.
+def write(path: Path, text: str | Iterable[str], *, exclusive: bool = False) -> None:
+    """Writes a whole file, or nothing of it; a text that is large may come in pieces.
 
     Raises:
         SessionError: it cannot be written.
@@ -265,7 +266,7 @@ def write(path: Path, text: str, *, exclusive: bool = False) -> None:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         part = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines([text] if isinstance(text, str) else text)
             file.flush()
             os.fsync(file.fileno())
         if exclusive:

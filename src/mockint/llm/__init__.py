@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, Protocol
@@ -155,12 +155,17 @@ class _Shown:
         return not self.begun
 
 
+def tokens(texts: Iterable[str]) -> int:
+    """Returns about how many tokens texts are, at four characters of English a token."""
+    return sum(map(len, texts)) // 4
+
+
 class Pace:
     """Keeps to what a provider allows in a minute; a call waits for its turn before its deadline runs.
 
     Args:
         requests: most requests a minute; None for any number.
-        tokens: most tokens a minute, at four characters a token.
+        tokens: most tokens a minute, as `tokens` reckons them.
     """
 
     def __init__(self, requests: int | None, tokens: int | None) -> None:
@@ -172,7 +177,7 @@ class Pace:
         if self._requests:
             await self._requests.acquire()
         if self._tokens:
-            await self._tokens.acquire(min(self._most, 1 + sum(len(message.content) for message in messages) // 4))
+            await self._tokens.acquire(min(self._most, 1 + tokens(message.content for message in messages)))
 
 
 @dataclass
@@ -180,22 +185,23 @@ class Circuit:
     """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
 
     failures: int = 0
-    opened: float | None = None
+    failed_at: float = 0.0
     """When it was last seen to be down, in the clock's seconds."""
 
     def check(self, name: str, now: float) -> None:
         """Raises ModelUnavailable while the provider is left alone."""
-        if self.failures >= DOWN_AFTER and self.opened is not None and now - self.opened < LEFT_ALONE:
+        left = LEFT_ALONE - (now - self.failed_at)
+        if self.failures >= DOWN_AFTER and left > 0:
             raise ModelUnavailable(
-                f"{name} failed {self.failures} times in a row; it is asked again in {LEFT_ALONE - (now - self.opened):.0f} seconds.",
+                f"{name} failed {self.failures} times in a row; it is asked again in {left:.0f} seconds.",
                 hint="Wait, or name another model; models.fallback names one for good.",
             )
 
     def failed(self, now: float) -> None:
-        self.failures, self.opened = self.failures + 1, now
+        self.failures, self.failed_at = self.failures + 1, now
 
     def replied(self) -> None:
-        self.failures, self.opened = 0, None
+        self.failures = 0
 
 
 @dataclass(frozen=True)
@@ -232,12 +238,11 @@ class Model:
         def worth_it(state: RetryCallState) -> bool:
             return retry_if_exception_type(ModelUnavailable)(state) and not (show and not show.may_begin_again())
 
+        def left() -> float:
+            return self.deadline_seconds - (self.clock.seconds() - began)
+
         def wait(state: RetryCallState) -> float:
-            seconds = self._wait(state)
-            failure = state.outcome.exception() if state.outcome else None
-            if failure and seconds > self.deadline_seconds - (self.clock.seconds() - began):
-                raise failure
-            return seconds
+            return self._wait(state, most=min(left(), LONGEST_WAIT))
 
         tries = AsyncRetrying(
             retry=worth_it, stop=stop_after_attempt(self.tries), wait=wait, reraise=True, sleep=asyncio.sleep
@@ -246,8 +251,8 @@ class Model:
             async with asyncio.timeout(self.deadline_seconds):
                 async for attempt in tries:
                     with attempt:
-                        left = self.deadline_seconds - (self.clock.seconds() - began)
-                        raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=max(left, 0.001))
+                        within = max(left(), 0.001)
+                        raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=within)
         except ModelUnavailable:
             self.circuit.failed(self.clock.seconds())
             raise
@@ -264,12 +269,15 @@ class Model:
         taken = self.clock.seconds() - began
         return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, taken, number, self.name)
 
-    def _wait(self, state: RetryCallState) -> float:
+    def _wait(self, state: RetryCallState, *, most: float) -> float:
+        """Returns the seconds before the next try. Raises what failed when they are more than may be waited."""
         failure = state.outcome.exception() if state.outcome else None
         asked = failure.retry_after if isinstance(failure, ModelUnavailable) else None
-        if asked is not None and asked > LONGEST_WAIT and failure:
+        backoff = wait_random_exponential(multiplier=0.5, max=self.longest_backoff)
+        seconds = backoff(state) if asked is None else asked
+        if failure and seconds > most:
             raise failure
-        return asked if asked is not None else wait_random_exponential(multiplier=0.5, max=self.longest_backoff)(state)
+        return seconds
 
 
 @dataclass(frozen=True)
@@ -450,23 +458,15 @@ def connect(reference: str, *, config: Config, clock: Clock) -> Model:
 
 
 def _adapter(reference: str, name: str, known: Provider | None, config: Config) -> Adapter:
+    base_url, key = (known.base_url, config.key(known)) if known else (None, None)
     # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
-    if known is None or known.base_url is None:
-        key = config.key(known) if known else None
-        if reference.startswith("openai/"):
-            from mockint.llm.openai import OpenAIAdapter
-
-            return OpenAIAdapter(reference, served_as=name, api_key=key)
+    if config.settings.library(reference) == "litellm":
         from mockint.llm.litellm import LitellmAdapter
 
-        return LitellmAdapter(reference, api_key=key)
-    if known.adapter == "litellm":
-        from mockint.llm.litellm import LitellmAdapter
-
-        return LitellmAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
+        return LitellmAdapter(reference, served_as=name, base_url=base_url, api_key=key)
     from mockint.llm.openai import OpenAIAdapter
 
-    return OpenAIAdapter(reference, served_as=name, base_url=known.base_url, api_key=config.key(known))
+    return OpenAIAdapter(reference, served_as=name, base_url=base_url, api_key=key)
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:

@@ -86,6 +86,8 @@ MISCONFIGURED = {
 }
 """Why a TLS handshake fails that will fail again."""
 
+LONGEST_TOLD = 300
+"""Characters of what a library or a server says that are told."""
 HIDDEN = "(key)"
 _KEY = re.compile(r"\b(?:sk|pk|gsk|xai|hf|r8)[-_][A-Za-z0-9*_-]{8,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s'\"]{8,}")
 """What the providers' keys look like."""
@@ -97,10 +99,10 @@ def row(kind: type[BaseException]) -> str | None:
     return next((name for name in names if name in UNAVAILABLE | BY_STATUS or name in REFUSED), None)
 
 
-def translate(exc: Exception, name: str) -> ModelError:
-    """Returns mockint's error for a library's, raised while the model `name` was asked. No key is in it."""
+def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelError:
+    """Returns mockint's error for a library's, raised while the model `name` was asked. Neither the key nor what looks like one is in it."""
     found, status = row(type(exc)), _status(exc)
-    told = f"{name}: {_told(exc, found)}"
+    told = f"{name}: {_without_keys(_told(exc, found), key)[:LONGEST_TOLD]}"
     if getattr(exc, "code", None) == "insufficient_quota":
         return ModelRefused(told, hint=QUOTA)
     if any(isinstance(cause, ssl.SSLError) and cause.reason in MISCONFIGURED for cause in _causes(exc)):
@@ -120,8 +122,7 @@ def translate(exc: Exception, name: str) -> ModelError:
 
 def hidden(exc: ModelError, key: str | None) -> ModelError:
     """Returns the error without the key that was sent, which some servers repeat, and without what else looks like one."""
-    told = exc.what.replace(key, HIDDEN) if key else exc.what
-    exc.what = _KEY.sub(HIDDEN, told)
+    exc.what = _without_keys(exc.what, key)
     exc.args = (exc.what,)
     return exc
 
@@ -149,10 +150,10 @@ def _told(exc: Exception, found: str | None) -> str:
         return f"the reply is broken off or no JSON ({exc})"
     told = [text for cause in _causes(exc) if (text := _words(cause))] or [type(exc).__name__]
     if found not in CONNECTION:
-        return _without_keys(told[0], exc)[:300]
+        return told[0]
     url: Any = getattr(_request(exc), "url", None)
     where = f" to {url.host}{f':{url.port}' if url.port else ''}" if url else ""
-    return _without_keys(f"the connection{where} failed: {told[-1]}", exc)[:300]
+    return f"the connection{where} failed: {told[-1]}"
 
 
 def _words(cause: BaseException) -> str:
@@ -170,13 +171,8 @@ def _request(exc: Exception) -> object:
     return None
 
 
-def _without_keys(text: str, exc: Exception) -> str:
-    """Takes out the key that was sent, which some gateways repeat, and whatever else looks like one."""
-    headers = getattr(_request(exc), "headers", None)
-    sent = headers.get("authorization", "") if isinstance(headers, Mapping) else ""
-    for word in sent.split()[1:]:
-        text = text.replace(word, HIDDEN)
-    return _KEY.sub(HIDDEN, text)
+def _without_keys(text: str, key: str | None) -> str:
+    return _KEY.sub(HIDDEN, text.replace(key, HIDDEN) if key else text)
 
 
 def _retry_after(exc: Exception) -> float | None:

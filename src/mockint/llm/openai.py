@@ -16,12 +16,55 @@ from mockint.llm.prices import priced
 from mockint.llm.structured import Negotiation
 
 
-class OpenAIAdapter:
-    def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
+class ChatAdapter:
+    """A model that is asked for chat completions, whichever library carries them: the way of asking for a shape is found out, errors are
+    translated, and tokens are priced.
+
+    Args:
+        to: what is in every request, the model's name first of all.
+        own: whether it is somebody's own server; what that costs is in no provider's price list.
+        key: the key that is sent, if it is known; it is kept out of errors.
+    """
+
+    def __init__(self, name: str, *, to: dict[str, Any], own: bool, key: str | None) -> None:
         self.name = name
-        self._served_as = served_as
-        self._own = base_url is not None
         self.negotiation = Negotiation()
+        self._to, self._own, self._key = to, own, key
+
+    async def call(
+        self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
+    ) -> Raw:
+        asked = {**self._to, "messages": [message.model_dump() for message in messages], "timeout": deadline}
+        if schema:
+            raw = await self.negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
+        else:
+            raw = await self._send(asked, on_text)
+        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
+
+    async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
+        try:
+            if not on_text:
+                return raw_of(await self._create(**asked), self.name)
+            stream = await self._create(**asked, stream=True, stream_options={"include_usage": True})
+            try:
+                return await gather(stream, on_text, self.name)
+            finally:
+                await self._end(stream)
+        except ModelError as exc:
+            raise hidden(exc, self._key) from None
+        except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
+            raise translate(exc, self.name, key=self._key) from exc
+
+    async def _create(self, **asked: Any) -> Any:
+        """Returns what the library makes of the request: a completion, or a stream of its chunks."""
+        raise NotImplementedError
+
+    async def _end(self, stream: Any) -> None:
+        """Lets go of a stream."""
+
+
+class OpenAIAdapter(ChatAdapter):
+    def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
         # A local server needs no key, and the library insists on one.
         key = api_key or ("none" if base_url else None)
         try:
@@ -30,41 +73,17 @@ class OpenAIAdapter:
             raise ModelRefused(
                 f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
             ) from exc
-
-    async def call(
-        self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
-    ) -> Raw:
-        asked: dict[str, Any] = {
-            "model": self._served_as,
-            "messages": [message.model_dump() for message in messages],
-            "timeout": deadline,
-        }
-        if schema:
-            raw = await self.negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
-        else:
-            raw = await self._send(asked, on_text)
-        # What somebody else's server costs is not in OpenAI's price list.
-        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
-
-    async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
-        try:
-            if on_text:
-                return await self._stream(asked, on_text)
-            return raw_of(await self._client.chat.completions.create(**asked), self.name)
-        except ModelError as exc:
-            raise hidden(exc, self._client.api_key) from None
-        except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
-            raise translate(exc, self.name) from exc
+        sent = None if key == "none" else self._client.api_key
+        super().__init__(name, to={"model": served_as}, own=base_url is not None, key=sent)
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _stream(self, asked: dict[str, Any], on_text: OnText) -> Raw:
-        stream = await self._client.chat.completions.create(
-            **asked, stream=True, stream_options={"include_usage": True}
-        )
-        async with stream:
-            return await gather(stream, on_text, self.name)
+    async def _create(self, **asked: Any) -> Any:
+        return await self._client.chat.completions.create(**asked)
+
+    async def _end(self, stream: Any) -> None:
+        await stream.close()
 
 
 async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
