@@ -268,7 +268,7 @@ def passages(turn: int, text: str) -> list[Passage]:
 
 def stems(text: str) -> tuple[str, ...]:
     """Returns the stems of the words that carry meaning, in order."""
-    return tuple(_stem(word) for word in re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower()) if word not in _STOP)
+    return tuple(stem(word) for word in _words(text) if word not in _STOP)
 
 
 def is_bare(word: str) -> bool:
@@ -278,13 +278,7 @@ def is_bare(word: str) -> bool:
 
 def telling(text: str) -> list[str]:
     """Returns the words that carry meaning, in order and in lower case; denials are left out."""
-    words = re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower())
-    return [word for word in words if word not in _STOP and not _DENIAL.fullmatch(word)]
-
-
-def stem(word: str) -> str:
-    """Returns the stem of a word in lower case."""
-    return _stem(word)
+    return [word for word in _words(text) if word not in _STOP and not _DENIAL.fullmatch(word)]
 
 
 def locate(quote: str, text: str) -> str | None:
@@ -372,7 +366,7 @@ def opposes(said: str, stated: str) -> bool:
 @lru_cache(maxsize=20_000)
 def _claimed(text: str) -> tuple[frozenset[str], int]:
     """Returns the stems of a text without its denials, and how many of these it holds."""
-    return frozenset(stem for stem in stems(text) if not _DENIAL.fullmatch(stem)), len(_DENIAL.findall(text))
+    return frozenset(found for found in stems(text) if not _DENIAL.fullmatch(found)), len(_DENIAL.findall(text))
 
 
 def order(said: str, stated: str) -> float:
@@ -380,7 +374,7 @@ def order(said: str, stated: str) -> float:
 
     With fewer than five shared words, 1.
     """
-    mine, theirs = _words(said), _words(stated)
+    mine, theirs = [stem(word) for word in _words(said)], [stem(word) for word in _words(stated)]
     shared = sum((Counter(mine) & Counter(theirs)).values())
     return _longest_common(mine, theirs) / shared if shared >= _ORDERED else 1.0
 
@@ -397,8 +391,8 @@ def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def _words(text: str) -> list[str]:
-    """Returns all words' stems, the bare ones too."""
-    return [_stem(word) for word in re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower())]
+    """Returns all words in order and in lower case, the bare ones too."""
+    return re.findall(r"[^\W_]+(?:['@+#.-][^\W_]+)*", text.lower())
 
 
 def _share(phrase: frozenset[str], here: frozenset[str], worth: dict[str, float]) -> float:
@@ -413,5 +407,6 @@ def _stemmer() -> snowballstemmer.stemmer:
 
 
 @lru_cache(maxsize=20_000)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """Returns the stem of a word in lower case."""
     return str(_stemmer().stemWord(word.replace("'s", "")))

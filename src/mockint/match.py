@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -134,11 +134,15 @@ class Heard:
             if first.turn == second.turn
         ]
         self.windows = [*single, *pairs]
+        self.all: Stems = frozenset().union(*single)
+
+    @cached_property
+    def stretches(self) -> list[str]:
+        """What a reference is compared with: each passage, each two that follow one another, and the whole."""
         texts = [passage.text for passage in self.passages]
         joined = [f"{one} {other}" for one, other in pairwise(texts)]
         whole = [" ".join(texts)] if len(texts) > 2 else []
-        self.stretches = [*texts, *joined, *whole]
-        self.all: Stems = frozenset().union(*single)
+        return [*texts, *joined, *whole]
 
     def on_topic(self, criteria: Iterable[Criterion]) -> float:
         """Returns the share of all that was said which the question, the criteria's levels and their cues speak of."""
@@ -228,16 +232,10 @@ def reference(criterion: Criterion) -> str:
 def reference_features(sentence: str, heard: Heard) -> list[float]:
     """Returns the values of REFERENCE_FEATURES for the stretch of the answer that comes nearest to the sentence."""
     wanted, given = _stems(sentence), heard.given
-    stretches = [*heard.stretches] or [""]
-    nearest = max(stretches, key=lambda text: _overlap(wanted, _stems(text), given))
-    return _compared(sentence, nearest, heard)
-
-
-def _compared(sentence: str, said: str, heard: Heard) -> list[float]:
-    wanted, here, given = _stems(sentence), _stems(said), heard.given
+    said = max(heard.stretches, key=lambda text: _overlap(wanted, _stems(text), given), default="")
+    here = _stems(said)
     recall, precision = _cover(wanted, here, given), _cover(here, wanted, given)
     new = wanted - given
-    near = _nearness(sentence, said, given)
     return [
         recall,
         precision,
@@ -251,7 +249,7 @@ def _compared(sentence: str, said: str, heard: Heard) -> list[float]:
         len(here & given) / len(here) if here else 0.0,
         min(len(here) / len(wanted), 3.0) if wanted else 0.0,
         len(here - wanted - given) / len(here) if here else 0.0,
-        *near,
+        *_nearness(sentence, said, given),
     ]
 
 

@@ -88,6 +88,11 @@ class Trust:
     error: float | None
     """Mean absolute error of a question's score."""
 
+    def interval(self, score: float) -> tuple[float, float]:
+        """Returns from where to where a score may lie, by the error, within 0 and 1."""
+        error = self.error or 0.0
+        return max(0.0, score - error), min(1.0, score + error)
+
 
 def sections(transcript: Transcript, grade: Grade) -> tuple[Section, ...]:
     by_question = {answer.question: answer for answer in grade.answers}
@@ -128,14 +133,9 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
     lines = [line for section in found for line in section.lines if line.verdict.state == "scored"]
     evidenced = [line for line in lines if line.verdict.evidence]
     return _template("report.md").render(
-        transcript=transcript,
-        started=transcript.started,
-        grade=grade,
+        **_of_both(transcript, grade, found),
         trust=trust,
         asking=sum((exchange.usage for exchange in transcript.calls), Usage()),
-        band=lambda score: band(score, transcript.started.scale),
-        sections=found,
-        advice=practise_next(found),
         lines=lines,
         evidenced=evidenced,
         unscored=[line for section in found for line in section.lines if line.verdict.state == "unscored"],
@@ -146,8 +146,6 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
             for s in found
             if s.answer.score is not None and s.answer.score < transcript.started.scale.bands[1].from_score
         ],
-        gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
-        tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
     )
 
 
@@ -156,16 +154,23 @@ def html(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> st
     found = sections(transcript, grade)
     rows, about = scorecard(transcript, grade, trust)
     return _template("report.html", escaped=True).render(
-        transcript=transcript,
-        started=transcript.started,
-        grade=grade,
+        **_of_both(transcript, grade, found),
         about=about,
         rated=any(own for *_, own in rows),
-        sections=found,
-        advice=practise_next(found),
-        gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
-        tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
     )
+
+
+def _of_both(transcript: Transcript, grade: Grade, found: tuple[Section, ...]) -> dict[str, Any]:
+    """Returns what the report in Markdown and the page both tell of."""
+    return {
+        "transcript": transcript,
+        "started": transcript.started,
+        "grade": grade,
+        "sections": found,
+        "advice": practise_next(found),
+        "gates": [flag.id for section in found for flag, _ in section.flags if flag.gate],
+        "tracks": list(dict.fromkeys(part.question.track for part in transcript.parts)),
+    }
 
 
 def pieces(section: Section, turn: Turn) -> list[tuple[str, str | None]]:
@@ -196,9 +201,9 @@ def scorecard(
     ]
     about = f"Score {shown(grade.score)} of 1, {grade.coverage:.0%} of the criteria graded"
     if grade.score is not None and trust and trust.error:
-        low, high = max(0.0, grade.score - trust.error), min(1.0, grade.score + trust.error)
-        scale = transcript.started.scale
-        about += f"; an estimate, from {low:.2f} ({band(low, scale)}) to {high:.2f} ({band(high, scale)})"
+        low, high = trust.interval(grade.score)
+        signal = transcript.started.scale.signal
+        about += f"; an estimate, from {low:.2f} ({signal(low)}) to {high:.2f} ({signal(high)})"
     if grade.stamp.grader == "offline":
         about += ". The offline grader compares words, not meaning: take it as a first look"
     return rows, about + "."
@@ -316,11 +321,6 @@ def _rating(verdict: Verdict | None) -> str:
             return f"unscored ({why:.60})"
         case None:
             return "not rated"
-
-
-def band(score: float, scale: Scale) -> str:
-    """Returns the signal that a score alone amounts to."""
-    return next(one.signal for one in reversed(scale.bands) if score >= one.from_score)
 
 
 def _bands(scale: Scale) -> list[tuple[str, float, float]]:

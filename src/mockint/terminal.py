@@ -334,6 +334,7 @@ class Typist:
         self._interrupted = -AGAIN_WITHIN
         self._editing: asyncio.Task[None] | None = None
         self._edited = 0.0
+        """When the editor was last closed, in the clock's seconds."""
 
     async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
         # 0.1 s: it is imported once a person sits there.
@@ -354,9 +355,12 @@ class Typist:
             elif again:
                 session.app.exit(exception=Left(elapsed()))
 
+        def edit() -> None:
+            self._edit(session)
+
         session: PromptSession[str] = PromptSession(
             multiline=True,
-            key_bindings=_keys(self._send, edit=lambda: self._edit(session), interrupt=interrupted),
+            key_bindings=_keys(self._send, edit=edit, interrupt=interrupted),
             bottom_toolbar=None if self._plain else lambda: self._footer(listening, elapsed()),
             refresh_interval=0 if self._plain else 0.5,
             prompt_continuation="  ",
@@ -373,15 +377,12 @@ class Typist:
         draft = listening.draft
         opening: Callable[[], None] | None = None
 
-        def opened() -> None:
-            self._edit(session)
-
         try:
             while True:
                 try:
                     text = await session.prompt_async("\n> ", default=draft, pre_run=opening)
                 except _TimeUp:
-                    return Heard(session.default_buffer.text, max(limit or 0.0, self._edited_until(began)), cut=True)
+                    return Heard(session.default_buffer.text, max(limit or 0.0, self._edited - began), cut=True)
                 except (KeyboardInterrupt, EOFError):
                     opening = None
                     draft = session.default_buffer.text
@@ -391,7 +392,7 @@ class Typist:
                 before, _, command = text.rstrip().rpartition("\n")
                 if command.strip().lower() == "/edit":
                     self._screen.note(EDITING)
-                    opening, draft = opened, before
+                    opening, draft = edit, before
                     continue
                 return Heard(text, elapsed())
         finally:
@@ -421,10 +422,6 @@ class Typist:
         """Opens the editor on what stands there; what it saves comes back to be sent from here."""
         self._editing = session.default_buffer.open_in_editor(validate_and_handle=False)
         self._editing.add_done_callback(lambda _: setattr(self, "_edited", self._clock.seconds()))
-
-    def _edited_until(self, began: float) -> float:
-        """Returns when the editor was last closed, in seconds since `began`."""
-        return self._edited - began
 
     async def _cut_off(self, session: PromptSession[str], limit: float | None, elapsed: Callable[[], float]) -> None:
         """Ends the typing when the time is up, whatever stands there; never without a limit.

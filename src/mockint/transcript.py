@@ -159,8 +159,7 @@ def step(before: Transcript, event: Event) -> Transcript:
         case Skipped():
             return replace(_change(now, event.question, skipped=True), draft="")
         case SelfRated():
-            rated = [replace(p, rating=event.rating) if p.question.id == event.question else p for p in now.parts]
-            return replace(now, parts=tuple(rated))
+            return _change(now, event.question, rating=event.rating)
         case DraftSaved():
             return _change(replace(now, draft=event.text), event.question)
         case Paused():
@@ -203,9 +202,10 @@ def _said(now: Transcript, event: Said, kind: TurnKind, *, before: tuple[Turn, .
 
 def _change(now: Transcript, question: str, **values: object) -> Transcript:
     parts = []
-    for part in now.parts:
+    for place, part in enumerate(now.parts):
         if part.question.id == question:
             part = replace(part, **values)  # type: ignore[arg-type]
-            part = replace(part, seconds=now.t - part.began if part.began is not None else 0.0)
+            if place == now.current and part.began is not None:  # a rating comes when the question is long over
+                part = replace(part, seconds=now.t - part.began)
         parts.append(part)
     return replace(now, parts=tuple(parts))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PACKAGE = "wordllama"
 
 
+@cache
 def name() -> str:
     """Returns which vectors these are, for a stamp."""
     return f"{PACKAGE} {version(PACKAGE)}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -66,7 +66,7 @@ def is_heap(text: str) -> bool:
     found = _classes(text)
     bare = sum(is_bare(name) for name in found)
     code = len(_CODE.findall(text)) > MOST_MARKS * len(found)
-    return len(found) >= LEAST_WORDS and bare >= LEAST_BARE * len(found) and not code and likeness(text) < HEAP
+    return len(found) >= LEAST_WORDS and bare >= LEAST_BARE * len(found) and not code and _likeness(found) < HEAP
 
 
 def scrambles(said: str, stated: str) -> bool:
@@ -81,7 +81,10 @@ def likeness(text: str) -> float:
     """Returns the mean logarithm of how much likelier each word follows the one before than by chance: about 0.4 in speech, about
     -0.4 when its words are shuffled, 0 for fewer than two words.
     """
-    found = _classes(text)
+    return _likeness(_classes(text))
+
+
+def _likeness(found: Sequence[str]) -> float:
     known = counts()
     total = sum(known.classes.values())
     return sum(_likelier(one, other, known, total) for one, other in pairwise(found)) / max(1, len(found) - 1)

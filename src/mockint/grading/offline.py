@@ -6,6 +6,7 @@ that it gives.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 from mockint import evidence, match, vectors, wordorder
@@ -31,19 +32,25 @@ class OfflineGrader:
 
     @property
     def prompt(self) -> str:
-        return digest(
-            {
-                "weights": match.weights_digest(),
-                "order": wordorder.counts_digest(),
-                "vectors": vectors.name(),
-                "raised": RAISED,
-                "on_topic": ON_TOPIC,
-                "attempts": PATTERNS,
-            }
-        )
+        return _stamped()
 
     async def opinion(self, part: Part) -> Opinion:
         return rate(part)
+
+
+@cache
+def _stamped() -> str:
+    """Returns the hash of all that an opinion rests on."""
+    return digest(
+        {
+            "weights": match.weights_digest(),
+            "order": wordorder.counts_digest(),
+            "vectors": vectors.name(),
+            "raised": RAISED,
+            "on_topic": ON_TOPIC,
+            "attempts": PATTERNS,
+        }
+    )
 
 
 def rate(part: Part) -> Opinion:

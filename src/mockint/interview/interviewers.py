@@ -148,33 +148,28 @@ class ModelInterviewer:
     async def _say(
         self, part: Part, asked: list[Message], *, purpose: str, prompt: Prompt, show: OnText, authored: str
     ) -> Spoken:
-        """Has the model speak; a turn that gives an answer away is asked for once more, and then replaced by authored words."""
+        """Has the model speak; a turn that gives an answer away is asked for once more, and then replaced by authored words, as is one
+        that breaks off in the middle of a sentence.
+        """
         said, withheld = "", list[str]()
         for _ in range(2):
             held = Held(part, show)
             reply = await self._model.reply(asked, purpose=purpose, prompt=prompt.digest, on_text=held)
-            if reply.cut_off and not reply.text.rstrip().endswith((".", "?", "!")):
-                return self._stand_in(held, said, withheld, authored, show)
-            held.finish()
-            if held.leak is None:
-                return Spoken(f"{said}{reply.text.strip()}", tuple(withheld))
-            withheld.append(held.leak)
+            broke_off = reply.cut_off and not reply.text.rstrip().endswith((".", "?", "!"))
+            if not broke_off:
+                held.finish()
+                if held.leak is None:
+                    return Spoken(f"{said}{reply.text.strip()}", tuple(withheld))
+                withheld.append(held.leak)
             if begun := held.shown.strip():
                 said += f"{begun} … "
                 show(" … ")
+            if broke_off:
+                break
             again = f"That gives away: “{held.leak}”. Say it again without these words, and without anything like them."
             asked = [*asked, Message(role="assistant", content=reply.text), Message(role="user", content=again)]
         show(authored)
         return Spoken(f"{said}{authored}", tuple(withheld), authored=True)
-
-    @staticmethod
-    def _stand_in(held: Held, said: str, withheld: list[str], authored: str, show: OnText) -> Spoken:
-        """Ends a turn that broke off in the middle of a sentence with the authored words."""
-        begun = held.shown.strip()
-        if begun:
-            show(" … ")
-        show(authored)
-        return Spoken(f"{said}{begun} … {authored}" if begun else f"{said}{authored}", tuple(withheld), authored=True)
 
 
 def messages(prompt: Prompt, **variables: object) -> list[Message]:

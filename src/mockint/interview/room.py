@@ -7,7 +7,7 @@ between, the probe would be asked anew; nothing that the candidate said depends 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, TypeVar, assert_never
 
@@ -34,7 +34,7 @@ from mockint.interview.interviewers import Interviewer, OfflineInterviewer, Spok
 from mockint.interview.moves import Ask, Finish, Listen, React, Reading, after, follow_up, next_move
 from mockint.llm import Exchange
 from mockint.store import Log
-from mockint.transcript import Part, Transcript, TurnKind, fold, step
+from mockint.transcript import Part, Transcript, Turn, TurnKind, fold, step
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ HELP = (
 
 BARE = {"hint", "help", "skip", "repeat", "pause", "time", "quit", "edit"}
 """Commands that somebody may type without the stroke; nobody answers with one of these alone."""
-_COMMAND = re.compile(r"(/(?:help|hint|repeat|time|skip|pause|quit|edit))(?:\s+\S+){0,3}\s*", re.IGNORECASE)
+_COMMAND = re.compile(rf"(/(?:{'|'.join(sorted(BARE))}))(?:\s+\S+){{0,3}}\s*", re.IGNORECASE)
 _ASKS = re.compile(r"(?!\?)(?:\S+\s+){0,24}\S*\w\?", re.IGNORECASE)
 """A short question and nothing else: it is put to the interviewer."""
 
@@ -219,17 +219,18 @@ class Room:
     def _again(self, question: str) -> None:
         """Shows the question and all that both have said about it."""
         part = next(part for part in self.now.parts if part.question.id == question)
-        self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
-        for turn in part.turns:
-            if turn.kind != "question":
-                self._screen.turn(turn.kind, turn.text)
+        self._show(part, part.turns)
 
     def _repeat(self, part: Part) -> None:
         """Shows the question, and what was asked since the last answer."""
-        self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
         answered = max((turn.number for turn in part.turns if turn.kind == "answer"), default=0)
-        for turn in part.turns:
-            if turn.number > answered and turn.speaker == "interviewer" and turn.kind != "question":
+        self._show(part, [turn for turn in part.turns if turn.number > answered and turn.speaker == "interviewer"])
+
+    def _show(self, part: Part, turns: Sequence[Turn]) -> None:
+        """Shows the question, and of these turns the others."""
+        self._screen.turn("question", part.question.ask.strip(), heading=self._heading(part))
+        for turn in turns:
+            if turn.kind != "question":
                 self._screen.turn(turn.kind, turn.text)
 
     def _ask(self, part: Part) -> None:
@@ -344,15 +345,14 @@ class Room:
                 self._screen.note(f"There is no command {text}. See /help.")
             case _:
                 self._answer(part, text, t)
-        return
 
-    def _answer(self, part: Part, text: str, t: float) -> None:
-        self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text)
+    def _answer(self, part: Part, text: str, t: float, *, cut: bool = False) -> None:
+        self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text, cut=cut)
 
     def _cut(self, part: Part, text: str, t: float) -> None:
         """Submits what stands when the time is up; a command that was being typed is no answer."""
         if text and not text.startswith(("/", "?")):
-            self._write(AnswerGiven, t=t, question=part.question.id, turn=self.now.turns + 1, text=text, cut=True)
+            self._answer(part, text, t, cut=True)
             return self._screen.note("Time is up: what you had typed is your answer.")
         self._write(Skipped, t=t, question=part.question.id, cut=True)
         return self._screen.note("Time is up for this question.")
