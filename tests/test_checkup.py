@@ -23,7 +23,7 @@ def config(path: Path, text: str) -> Path:
 def test_all_is_well_without_a_model(run: Run, tmp_path: Path) -> None:
     done = run("doctor", "--json")
     assert done.code == 0
-    assert {one["name"] for one in done.json} == {"config", "content", "home", "terminal", "models"}
+    assert {one["name"] for one in done.json} == {"config", "content", "home", "clock", "terminal", "models"}
     assert all(one["good"] for one in done.json)
 
 
@@ -43,6 +43,27 @@ def test_home_that_cannot_be_written_is_told(run: Run, tmp_path: Path) -> None:
     done = run("doctor", "--home", tmp_path / "file" / "home")
     assert done.code == 3
     assert "name another with --home" in done.out
+
+
+def test_clock_that_went_back_is_told(run: Run, tmp_path: Path) -> None:
+    late = tmp_path / "home" / "sessions" / "29991231-235959-rag-abcd"
+    late.mkdir(parents=True)
+    (late / "events.jsonl").write_text("")
+    done = run("doctor")
+    assert done.code == 3
+    assert "BAD  clock" in done.out
+
+
+def test_fallback_does_not_stand_in_for_the_model_that_is_tried(
+    run: Run, tmp_path: Path, chat_server: ChatServer
+) -> None:
+    file = config(
+        tmp_path,
+        f'[models]\nfallback = ["good/m"]\n[limits]\ntries = 1\n[providers.good]\nbase_url = "{chat_server.url}"\n'
+        '[providers.down]\nbase_url = "http://127.0.0.1:9/v1"\n',
+    )
+    assert run("doctor", "--model", "down/m", "--config", file).code == 5
+    assert not chat_server.requests
 
 
 def test_model_is_tried_in_three_ways(run: Run, tmp_path: Path, chat_server: ChatServer) -> None:

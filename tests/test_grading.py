@@ -17,7 +17,7 @@ from mockint.grading import Opinion, Rated, Unrated, Words
 from mockint.grading.grader import differences, grade_parts, judges, offline, regrader
 from mockint.grading.offline import rate
 from mockint.grading.tally import signal, tally
-from mockint.llm import Exchange, Model, Recorder
+from mockint.llm import Exchange, Model, Raw, Recorder
 from mockint.llm.scripted import ScriptedAdapter
 from mockint.prompts import load_prompt
 from mockint.transcript import Part, fold
@@ -53,9 +53,13 @@ def recorder(model: Model) -> Callable[[Callable[[Exchange], None]], Recorder]:
 
 def judged(*replies: str | Exception) -> tuple[AnswerGrade, ScriptedAdapter]:
     adapter = ScriptedAdapter(list(replies))
+    return judged_by(adapter), adapter
+
+
+def judged_by(adapter: ScriptedAdapter) -> AnswerGrade:
     maker = judges(recorder(Model(adapter, StandingClock(), tries=1)), PROMPT)
     made = grade_parts("a", [part()], level="mid", scale=SCALE, grader_for=maker, clock=StandingClock())
-    return asyncio.run(made).answers[0], adapter
+    return asyncio.run(made).answers[0]
 
 
 def by_name(grade: AnswerGrade) -> dict[str, Scored | Unscored]:
@@ -349,3 +353,17 @@ def test_easier_level_never_scores_lower_on_a_question_above_it() -> None:
     above = replace(part(), rubric=hard)
     scores = [tally(above, opinion, level=level, scale=SCALE).score for level in ("junior", "mid", "senior", "staff")]
     assert scores == [0.5] * 4
+
+
+def test_reply_that_was_cut_off_is_not_sent_back_whole_and_half_of_it_is_asked_for() -> None:
+    class CutOff(ScriptedAdapter):
+        async def call(self, *args: Any, **how: Any) -> Raw:
+            raw = await super().call(*args, **how)
+            return replace(raw, cut_off=len(self.asked) == 1)
+
+    adapter = CutOff(["{" + " " * 4000, ruling(*good()[:2]), ruling(*good()[2:])])
+    answer = judged_by(adapter)
+    assert all(verdict.state == "scored" for verdict in answer.verdicts)
+    asked = [messages[-1].content.rpartition("for these only: ")[2] for messages in adapter.asked[1:]]
+    assert asked == ["boiling, pouring.", "holding, cleaning."]
+    assert len(adapter.asked[1][-2].content) < 300

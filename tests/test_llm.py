@@ -23,7 +23,6 @@ from mockint.llm import (
     Fallback,
     Message,
     Model,
-    Pace,
     Raw,
     Recorder,
     Spending,
@@ -438,26 +437,28 @@ def test_server_that_speaks_the_protocol_badly_is_an_error_with_a_name(
         ask(over_http(chat_server, "openai", tmp_path, tries=1))
 
 
-def test_calls_wait_for_their_turn_in_the_minute() -> None:
-    async def work() -> None:
-        pace = Pace(2, None)
-        for _ in range(2):
-            await pace.turn([Message(role="user", content="x")])
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await pace.turn([Message(role="user", content="x")])
-        few = Pace(None, 100)
-        await few.turn([Message(role="user", content="x" * 4000)])  # more than a minute holds is sent alone
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await few.turn([Message(role="user", content="x" * 40)])
-
-    asyncio.run(work())
-
-
 def test_word_that_stands_in_for_a_missing_key_is_not_taken_for_one(chat_server: ChatServer, tmp_path: Path) -> None:
     chat_server.replies = lambda request: (401, {"x-body": json.dumps({"error": {"message": "none of the keys fits"}})})
     file = tmp_path / "keyless.toml"
     file.write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
     with pytest.raises(ModelRefused, match="none of the keys fits"):
         ask(connect("lab/tiny", config=load_config(file=file), clock=SystemClock()))
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_longest_reply_is_asked_for_only_where_the_user_set_it(
+    chat_server: ChatServer, tmp_path: Path, adapter: str
+) -> None:
+    ask(over_http(chat_server, adapter, tmp_path))
+    ask(over_http(chat_server, adapter, tmp_path, reply_tokens=500))
+    assert [request.get("max_tokens") for request in chat_server.requests] == [None, 500]
+
+
+def test_failed_exchange_is_kept_with_its_tries_and_seconds() -> None:
+    clock, kept = SystemClock(), list[Exchange]()
+    adapter = ScriptedAdapter([DOWN, DOWN])
+    recorder = Recorder(Model(adapter, clock, tries=2), role="grader", keep=kept.append)
+    with pytest.raises(ModelUnavailable):
+        asyncio.run(recorder.reply(HELLO, purpose="judge", prompt="p"))
+    assert [exchange.tries for exchange in kept] == [2]
+    assert kept[0].seconds >= 0

@@ -22,7 +22,7 @@ def test_nothing_is_lost_mixed_up_left_locked_or_invented(tmp_path: Path) -> Non
     counted = count(server, sessions)
     print(counted)  # noqa: T201 (pytest shows it when the test fails)
     assert [told for session in sessions for told in wrong_with(session)] == []
-    assert uncounted(counted, tries=TRIES) == []
+    assert uncounted(counted) == []
     assert len(Home(tmp_path).ids()) == counted.sessions == ROW + AT_ONCE
     assert set(server.failures) == set(FAULTS), "each kind of failure was met"
     assert counted.resumed

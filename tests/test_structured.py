@@ -12,9 +12,8 @@ from pydantic import BaseModel
 
 from mockint.config import load_config
 from mockint.errors import ModelRefused, ModelUnavailable
-from mockint.llm import DOWN_AFTER, LEFT_ALONE, Circuit, Message, Model, Raw, Reply, Usage, connect
+from mockint.llm import DOWN_AFTER, LEFT_ALONE, WAYS, Circuit, Message, Model, Raw, Reply, Usage, connect
 from mockint.llm.scripted import ScriptedAdapter
-from mockint.llm.structured import WAYS
 from tests.conftest import ChatServer, StandingClock
 
 
@@ -44,8 +43,12 @@ def called(arguments: str) -> tuple[int, dict[str, str]]:
 
 @pytest.fixture(params=["openai", "litellm"])
 def model(request: pytest.FixtureRequest, chat_server: ChatServer, tmp_path: Path) -> Model:
+    return connected(chat_server, tmp_path, request.param)
+
+
+def connected(chat_server: ChatServer, tmp_path: Path, adapter: str = "openai") -> Model:
     path = tmp_path / "m.toml"
-    path.write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\nadapter = "{request.param}"\n')
+    path.write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\nadapter = "{adapter}"\n')
     return connect("lab/m", config=load_config(file=path, home=tmp_path), clock=StandingClock())
 
 
@@ -74,6 +77,50 @@ def test_way_that_is_refused_is_followed_by_the_next_and_the_one_that_was_taken_
         assert reply.parsed == Verdict(level="met", quote="a } b")
     ways = [way_of(request) for request in chat_server.requests]
     assert ways == [*WAYS[: WAYS.index(taken) + 1], taken]
+
+
+def only(*ways: str) -> Any:
+    """Replies in these ways, and refuses the others."""
+
+    def replies(request: dict[str, Any]) -> str | tuple[int, dict[str, str]]:
+        return GOOD if way_of(request) in ways else (400, {})
+
+    return replies
+
+
+def test_way_is_remembered_from_one_run_to_the_next(chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = only("text")
+    ask(connected(chat_server, tmp_path))
+    chat_server.requests.clear()
+    (reply,) = ask(connected(chat_server, tmp_path))
+    assert [way_of(request) for request in chat_server.requests] == ["text"]
+    assert reply.way == "text"
+
+
+def test_way_of_another_run_that_is_refused_now_is_followed_by_the_others(
+    chat_server: ChatServer, tmp_path: Path
+) -> None:
+    chat_server.replies = only("text")
+    ask(connected(chat_server, tmp_path))
+    chat_server.replies, chat_server.requests = only("json"), []
+    (reply,) = ask(connected(chat_server, tmp_path))
+    assert reply.way == "json"
+    assert [way_of(request) for request in chat_server.requests] == ["text", "schema", "json"]
+
+
+def test_damaged_file_of_ways_is_as_if_there_were_none(chat_server: ChatServer, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "ways.json").write_text('{"lab/m": "by post"')
+    chat_server.replies = lambda request: GOOD
+    assert ask(connected(chat_server, tmp_path))[0].way == "schema"
+
+
+def test_refusal_of_a_shape_that_was_taken_before_ends_it(model: Model, chat_server: ChatServer) -> None:
+    replies: list[Any] = [GOOD, (400, {})]
+    chat_server.replies = lambda request: replies.pop(0)
+    with pytest.raises(ModelRefused):
+        ask(model, times=2)
+    assert len(chat_server.requests) == 2
 
 
 def test_words_are_told_the_schema_in_the_system_s_turn(model: Model, chat_server: ChatServer) -> None:

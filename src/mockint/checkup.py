@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 
+from mockint.clock import Clock
 from mockint.config import OFFLINE, Config, Provider, places
 from mockint.content import Frozen
 from mockint.errors import ContentError, ModelError
 from mockint.lint import lint
-from mockint.llm import Asked, Connections, Message, Usage
+from mockint.llm import Connections, Message, Model, Usage, Way
 from mockint.llm.prices import priced
+from mockint.store import Home
+
+TICK = 0.005
+"""Seconds in which a clock must have moved."""
+
+
+WAYS_TOLD: dict[Way, str] = {
+    "schema": "by a strict JSON schema",
+    "json": "in JSON mode",
+    "tool": "by calling a tool",
+    "text": "by words alone: a reply may have to be asked for again",
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +54,9 @@ class Ready(Frozen):
     word: str
 
 
-def examine(config: Config, *, person: bool) -> list[Finding]:
+def examine(config: Config, *, person: bool, clock: Clock) -> list[Finding]:
     """Returns what can be found out without a network."""
-    found = [_files(), _content(config), _home(config), _terminal(person)]
+    found = [_files(), _content(config), _home(config), _clock(config, clock), _terminal(person)]
     found += [_key(name, provider, config) for name, provider in config.settings.providers.items()]
     roles_ = config.settings.models
     found.append(Finding("models", True, f"interviewer {roles_.interviewer}, grader {roles_.grader}"))
@@ -52,7 +66,7 @@ def examine(config: Config, *, person: bool) -> list[Finding]:
 async def try_model(reference: str, connections: Connections) -> list[Finding]:
     """Returns what a model can do, found out by three short calls: a plain one, a streamed one and a structured one."""
     try:
-        model = connections.connect(reference)
+        model = connections.alone(reference)
         reply = await model.reply([Message(role="user", content="Reply with the word ready.")])
     except (ModelError, ContentError) as exc:
         return [Finding("model", False, exc.what, exc.hint)]
@@ -66,7 +80,7 @@ def _price(reference: str) -> float | None:
     return priced(Usage(prompt_tokens=1, completion_tokens=1, calls=1), reference).usd
 
 
-async def _streams(model: Asked) -> Finding:
+async def _streams(model: Model) -> Finding:
     pieces: list[str] = []
     try:
         await model.reply([Message(role="user", content="Count from one to twenty.")], on_text=pieces.append)
@@ -77,20 +91,13 @@ async def _streams(model: Asked) -> Finding:
     return Finding("streaming", True, f"its words come in {len(pieces)} pieces")
 
 
-async def _structured(model: Asked) -> Finding:
+async def _structured(model: Model) -> Finding:
     asked = [Message(role="user", content='Reply with JSON: an object whose key "word" holds the word ready.')]
     try:
         reply = await model.reply(asked, schema=Ready)
     except ModelError as exc:
         return Finding("structured", False, exc.what, exc.hint)
-    way = getattr(getattr(getattr(model, "adapter", None), "negotiation", None), "way", None)
-    told = {
-        "schema": "by a strict JSON schema",
-        "json": "in JSON mode",
-        "tool": "by calling a tool",
-        "text": "by words alone: a reply may have to be asked for again",
-        None: "yes",
-    }[way]
+    told = WAYS_TOLD[reply.way] if reply.way else "yes"
     if reply.parsed is None:
         return Finding("structured", False, f"{told}, and it did not fit: {reply.problem}", "Grade with another model.")
     return Finding("structured", True, told)
@@ -156,6 +163,19 @@ def _home(config: Config) -> Finding:
     except OSError as exc:
         return Finding("home", False, f"{home}: {exc.strerror}", "Make it writable, or name another with --home.")
     return Finding("home", True, f"{home}, writable")
+
+
+def _clock(config: Config, clock: Clock) -> Finding:
+    """Sessions sort by when they began, and a limit is kept by a clock that goes on."""
+    now, began = clock.now(), clock.seconds()
+    clock.sleep(TICK)
+    if clock.seconds() <= began:
+        return Finding("clock", False, "it stands still", "Check the machine: no time limit can be kept on it.")
+    newest = max(Home(config.home).ids(), default="")
+    if newest[:15] > f"{now + timedelta(days=1):%Y%m%d-%H%M%S}":
+        told = f"it says {now:%Y-%m-%d %H:%M} UTC, and the newest session is {newest}"
+        return Finding("clock", False, told, "Set the machine's clock: sessions sort by the time when they began.")
+    return Finding("clock", True, f"{now:%Y-%m-%d %H:%M} UTC, and it goes on")
 
 
 def _terminal(person: bool) -> Finding:

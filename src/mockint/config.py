@@ -60,6 +60,8 @@ class Provider(Frozen):
     protocol."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+    """Most calls at once."""
 
     @property
     def key_source(self) -> str | None:
@@ -99,6 +101,8 @@ class Limits(Frozen):
     deadline_seconds: float = Field(default=60, gt=0)
     """For one exchange with a model, its retries included."""
     tries: int = Field(default=4, ge=1, le=10)
+    reply_tokens: int | None = Field(default=None, ge=64)
+    """Most tokens of one reply; a small model that goes round in circles is stopped there. Those that reason count that in."""
     usd_per_session: float | None = Field(default=None, ge=0)
     offline_when_spent: bool = False
     """Whether a session whose grading has met that limit is graded by the offline grader too, as a grade of its own."""

@@ -144,12 +144,17 @@ def load_all(paths: Sequence[Path], kind: type[M], *, cache: Path | None = None)
         fresh = before is None or before[:2] != (stat.st_mtime_ns, stat.st_size)
         found[str(path)] = (stat.st_mtime_ns, stat.st_size, load(path, kind) if fresh or before is None else before[2])
     if cache and found.keys() | known.keys() and found != known:
-        with suppress(OSError):
-            cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            part = cache.with_name(f".{cache.name}.{os.getpid()}")
-            part.write_bytes(entries.dump_json(_Entries(fields=tuple(kind.model_fields), files=found)))
-            part.replace(cache)
+        write_cache(cache, entries.dump_json(_Entries(fields=tuple(kind.model_fields), files=found)))
     return [value for _, _, value in found.values()]
+
+
+def write_cache(path: Path, data: bytes) -> None:
+    """Writes a file that can be deleted and comes back: a folder that cannot be written to is no failure."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part.write_bytes(data)
+        part.replace(path)
 
 
 def read(path: Path, kind: type[T]) -> Document[T]:

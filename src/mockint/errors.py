@@ -39,7 +39,11 @@ class SessionError(MockintError):
 
 
 class ModelError(MockintError):
+    """What became of a call: after how many tries, and how many seconds."""
+
     exit_code = 5
+    tries = 0
+    seconds = 0.0
 
 
 class ModelRefused(ModelError):

@@ -30,7 +30,7 @@ def doctor(
     from mockint.terminal import a_person_is_here
 
     settings = settled(config, home, content, {})
-    findings: list[Finding] = examine(settings, person=a_person_is_here())
+    findings: list[Finding] = examine(settings, person=a_person_is_here(), clock=SystemClock())
     if model:
         connections = Connections(settings, SystemClock())
         findings += run(connections.closing(try_model(model, connections)))

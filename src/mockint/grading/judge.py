@@ -12,7 +12,7 @@ from mockint.errors import ModelError
 from mockint.evidence import locate
 from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
 from mockint.grading.attempts import addressed
-from mockint.llm import Message, Recorder
+from mockint.llm import Message, Recorder, Reply
 from mockint.prompts import Prompt
 from mockint.rubric import Rubric
 from mockint.transcript import Part
@@ -20,6 +20,8 @@ from mockint.transcript import Part
 PROMPT = "judge"
 ASKED_AGAIN = 2
 """Times that a reply which fails its check is asked for again."""
+REMINDER = 200
+"""Characters of a reply that was cut off which are sent back."""
 
 
 class Ruled(Frozen):
@@ -95,7 +97,7 @@ class Judge:
                 again = "\n".join(f"- {name}: {why}" for name, why in sheet.problems.items())
             if not sheet.problems:
                 break
-            messages = [*messages, Message(role="assistant", content=reply.text), _once_more(sheet, again)]
+            messages = [*messages, *_once_more(sheet, again, reply)]
         return _opinion(sheet)
 
 
@@ -144,12 +146,16 @@ def _find(quote: str, turn: int | None, turns: dict[int, str]) -> Words | None:
     return None
 
 
-def _once_more(sheet: _Sheet, problems: str) -> Message:
-    wanted = ", ".join(dict.fromkeys([*sheet.missing, *sheet.problems]))
-    return Message(
-        role="user",
-        content=f"That could not be accepted:\n{problems}\n\nReply again with the same JSON shape, for these only: {wanted}.",
-    )
+def _once_more(sheet: _Sheet, problems: str, reply: Reply[Ruling]) -> tuple[Message, Message]:
+    """Returns the reply as the model is reminded of it, and what it is asked now. Of one that was cut off only the beginning goes back,
+    and half as many criteria are asked for: as long a reply would be cut off again.
+    """
+    wanted = list(dict.fromkeys([*sheet.missing, *sheet.problems]))
+    said = reply.text
+    if reply.cut_off:
+        wanted, said = wanted[: (len(wanted) + 1) // 2], f"{said[:REMINDER]} …"
+    asked = f"That could not be accepted:\n{problems}\n\nReply again with the same JSON shape, for these only: {', '.join(wanted)}."
+    return Message(role="assistant", content=said), Message(role="user", content=asked)
 
 
 def _counted(rubric: Rubric, ballots: Sequence[Opinion]) -> Opinion:

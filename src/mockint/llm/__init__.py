@@ -13,21 +13,27 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Generic, Literal, Protocol
 
-from aiolimiter import AsyncLimiter
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 from typing_extensions import TypeVar
 
 from mockint.clock import Clock
 from mockint.config import OFFLINE, Config, Provider
-from mockint.content import Frozen, digest
+from mockint.content import Frozen, digest, write_cache
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
+from mockint.llm.pace import Allowance, Pace
 
 T = TypeVar("T", bound=BaseModel, default=BaseModel)
 R = TypeVar("R")
 Role = Literal["interviewer", "grader"]
+Way = Literal["schema", "json", "tool", "text"]
+WAYS: tuple[Way, ...] = ("schema", "json", "tool", "text")
+"""How a reply of a given shape is asked for: a strict JSON schema; JSON mode with the schema in words; a tool that must be called; words
+alone.
+"""
 OnText = Callable[[str], None]
 """Called with each piece of a streamed reply. One that holds pieces back may have a method `again`: it says whether nothing was passed
 on yet, and then forgets what it holds, for the reply begins anew.
@@ -93,6 +99,10 @@ class Raw:
     text: str
     usage: Usage
     cut_off: bool = False
+    left: Allowance | None = None
+    """What the provider says may still be sent."""
+    way: Way | None = None
+    """How the shape was asked for."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +118,8 @@ class Reply(Generic[T]):
     tries: int
     model: str
     """The one that replied."""
+    way: Way | None = None
+    """How the schema was asked for; None when that is not known."""
 
 
 class Asked(Protocol):
@@ -160,26 +172,6 @@ def tokens(texts: Iterable[str]) -> int:
     return sum(map(len, texts)) // 4
 
 
-class Pace:
-    """Keeps to what a provider allows in a minute; a call waits for its turn before its deadline runs.
-
-    Args:
-        requests: most requests a minute; None for any number.
-        tokens: most tokens a minute, as `tokens` reckons them.
-    """
-
-    def __init__(self, requests: int | None, tokens: int | None) -> None:
-        self._requests = AsyncLimiter(requests, 60) if requests else None
-        self._tokens = AsyncLimiter(tokens, 60) if tokens else None
-        self._most = tokens or 0
-
-    async def turn(self, messages: Sequence[Message]) -> None:
-        if self._requests:
-            await self._requests.acquire()
-        if self._tokens:
-            await self._tokens.acquire(min(self._most, 1 + tokens(message.content for message in messages)))
-
-
 @dataclass
 class Circuit:
     """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
@@ -212,7 +204,7 @@ class Model:
     tries: int = 4
     longest_backoff: float = 8.0
     circuit: Circuit = field(default_factory=Circuit)
-    pace: Pace | None = None
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def name(self) -> str:
@@ -230,10 +222,11 @@ class Model:
             ModelUnavailable: still failing after the last try, or the deadline has passed.
         """
         self.circuit.check(self.name, self.clock.seconds())
-        if self.pace:
-            await self.pace.turn(messages)
+        async with self.pace.turn(tokens(message.content for message in messages)):
+            return await self._ask(messages, schema, _Shown(on_text) if on_text else None)
+
+    async def _ask(self, messages: Sequence[Message], schema: type[T] | None, show: _Shown | None) -> Reply[T]:
         began = self.clock.seconds()
-        show = _Shown(on_text) if on_text else None
 
         def worth_it(state: RetryCallState) -> bool:
             return retry_if_exception_type(ModelUnavailable)(state) and not (show and not show.may_begin_again())
@@ -247,27 +240,52 @@ class Model:
         tries = AsyncRetrying(
             retry=worth_it, stop=stop_after_attempt(self.tries), wait=wait, reraise=True, sleep=asyncio.sleep
         )
+        number = 0
         try:
             async with asyncio.timeout(self.deadline_seconds):
                 async for attempt in tries:
                     with attempt:
-                        within = max(left(), 0.001)
-                        raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=within)
-        except ModelUnavailable:
-            self.circuit.failed(self.clock.seconds())
-            raise
-        except TimeoutError as exc:
-            self.circuit.failed(self.clock.seconds())
-            raise ModelUnavailable(
-                f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
-                hint="Try again, or give it longer: limits.deadline_seconds in mockint.toml.",
-            ) from exc
+                        number += 1
+                        raw = await self._try(messages, schema, show, within=left, again=number > 1)
+        except (ModelError, TimeoutError) as exc:
+            failure = exc if isinstance(exc, ModelError) else self._late()
+            failure.tries, failure.seconds = number, self.clock.seconds() - began
+            if isinstance(failure, ModelUnavailable):
+                self.circuit.failed(self.clock.seconds())
+            if failure is exc:
+                raise
+            raise failure from exc
         self.circuit.replied()
         raw = replace(raw, text=raw.text.encode("utf-8", "replace").decode())
         parsed, problem = _parse(raw, schema) if schema else (None, None)
-        number = tries.statistics.get("attempt_number", 1)
         taken = self.clock.seconds() - began
-        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, taken, number, self.name)
+        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, taken, number, self.name, raw.way)
+
+    async def _try(
+        self,
+        messages: Sequence[Message],
+        schema: type[BaseModel] | None,
+        show: _Shown | None,
+        *,
+        within: Callable[[], float],
+        again: bool,
+    ) -> Raw:
+        if again:
+            await self.pace.again(tokens(message.content for message in messages))
+        try:
+            raw = await self.adapter.call(messages, schema=schema, on_text=show, deadline=max(within(), 0.001))
+        except ModelUnavailable as exc:
+            if exc.retry_after is not None and exc.retry_after <= LONGEST_WAIT:
+                self.pace.hold(exc.retry_after)  # for every other call to this provider too
+            raise
+        self.pace.told(raw.left)
+        return raw
+
+    def _late(self) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"{self.name} did not answer within {self.deadline_seconds:g} seconds.",
+            hint="Try again, or give it longer: limits.deadline_seconds in mockint.toml.",
+        )
 
     def _wait(self, state: RetryCallState, *, most: float) -> float:
         """Returns the seconds before the next try. Raises what failed when they are more than may be waited."""
@@ -385,9 +403,8 @@ class Recorder:
                 reply = await self._model.reply(messages, schema=schema, on_text=on_text)
                 self._spending.add(reply.usage)
         except ModelError as exc:
-            told = {"error": exc.what, "hint": exc.hint}
-            failed = Exchange(**made, **told, model=self.name, reply=None, usage=Usage(), tries=0, seconds=0)
-            self._keep(failed)
+            told = {"error": exc.what, "hint": exc.hint, "tries": exc.tries, "seconds": round(exc.seconds, 3)}
+            self._keep(Exchange(**made, **told, model=self.name, reply=None, usage=Usage()))
             raise
         self._keep(
             Exchange(
@@ -409,23 +426,41 @@ class Connections:
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config, self._clock = config, clock
         self._models: dict[str, Model] = {}
+        self._paces: dict[str, Pace] = {}
+        self._ways = Ways(config.home / "cache" / "ways.json")
         self.spending = Spending(config.settings.limits.usd_per_session)
 
     def connect(self, reference: str) -> Asked:
-        """As `connect`, with the fallback models behind it."""
+        """As `alone`, with the fallback models behind it."""
         others = tuple(name for name in self._config.settings.models.fallback if name not in (reference, OFFLINE))
-        first = self._one(reference)
+        first = self.alone(reference)
         for name in others:  # a key that is missing shows now, not when it is needed
             if provider := self._config.settings.providers.get(name.partition("/")[0]):
                 self._config.key(provider)
-        return Fallback(first, others, self._one) if others else first
+        return Fallback(first, others, self.alone) if others else first
 
     def recorder(self, reference: str, *, role: Role, keep: Callable[[Exchange], None]) -> Recorder:
         return Recorder(self.connect(reference), role=role, keep=keep, spending=self.spending)
 
-    def _one(self, reference: str) -> Model:
+    def alone(self, reference: str) -> Model:
+        """Returns the model behind PROVIDER/MODEL. Models of one provider share what it allows.
+
+        Raises:
+            ContentError: its provider's key is not set.
+            ModelRefused: the reference is "offline", which is no model.
+        """
+        if reference == OFFLINE:
+            raise ModelRefused("The offline interviewer has no model.", hint="Name one with --model PROVIDER/MODEL.")
         if reference not in self._models:
-            self._models[reference] = connect(reference, config=self._config, clock=self._clock)
+            provider = reference.partition("/")[0]
+            limits = self._config.settings.limits
+            self._models[reference] = Model(
+                self._adapter(reference),
+                self._clock,
+                deadline_seconds=limits.deadline_seconds,
+                tries=limits.tries,
+                pace=self._paces.setdefault(provider, _pace(self._config.settings.providers.get(provider))),
+            )
         return self._models[reference]
 
     async def closing(self, work: Awaitable[R]) -> R:
@@ -435,38 +470,60 @@ class Connections:
             for model in self._models.values():
                 await model.adapter.close()
 
+    def _adapter(self, reference: str) -> Adapter:
+        provider, _, name = reference.partition("/")
+        known = self._config.settings.providers.get(provider)
+        base_url, key = (known.base_url, self._config.key(known)) if known else (None, None)
+        place = f"{reference} {base_url}" if base_url else reference
+        options: Any = {
+            "served_as": name,
+            "base_url": base_url,
+            "api_key": key,
+            "reply_tokens": self._config.settings.limits.reply_tokens,
+            "known": self._ways.known(place),
+            "keep": lambda way: self._ways.keep(place, way),
+        }
+        # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
+        if self._config.settings.library(reference) == "litellm":
+            from mockint.llm.litellm import LitellmAdapter
+
+            return LitellmAdapter(reference, **options)
+        from mockint.llm.openai import OpenAIAdapter
+
+        return OpenAIAdapter(reference, **options)
+
+
+class Ways:
+    """How each model was last asked for a shape, from one run to the next; the file can be deleted and comes back."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Way] = {}
+        with suppress(OSError, ValidationError):
+            self._known = _WAYS.validate_json(path.read_bytes())
+
+    def known(self, place: str) -> Way | None:
+        return self._known.get(place)
+
+    def keep(self, place: str, way: Way) -> None:
+        """Writes the file when this is news."""
+        if self._known.get(place) != way:
+            self._known[place] = way
+            write_cache(self._path, _WAYS.dump_json(self._known))
+
+
+_WAYS = TypeAdapter(dict[str, Way])
+
+
+def _pace(provider: Provider | None) -> Pace:
+    if provider is None:
+        return Pace()
+    return Pace(provider.requests_per_minute, provider.tokens_per_minute, provider.concurrency)
+
 
 def connect(reference: str, *, config: Config, clock: Clock) -> Model:
-    """Returns the model behind PROVIDER/MODEL.
-
-    Raises:
-        ContentError: its provider's key is not set.
-        ModelRefused: the reference is "offline", which is no model.
-    """
-    if reference == OFFLINE:
-        raise ModelRefused("The offline interviewer has no model.", hint="Name one with --model PROVIDER/MODEL.")
-    provider, _, name = reference.partition("/")
-    known = config.settings.providers.get(provider)
-    limits = config.settings.limits
-    return Model(
-        _adapter(reference, name, known, config),
-        clock,
-        deadline_seconds=limits.deadline_seconds,
-        tries=limits.tries,
-        pace=Pace(known.requests_per_minute, known.tokens_per_minute) if known else None,
-    )
-
-
-def _adapter(reference: str, name: str, known: Provider | None, config: Config) -> Adapter:
-    base_url, key = (known.base_url, config.key(known)) if known else (None, None)
-    # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
-    if config.settings.library(reference) == "litellm":
-        from mockint.llm.litellm import LitellmAdapter
-
-        return LitellmAdapter(reference, served_as=name, base_url=base_url, api_key=key)
-    from mockint.llm.openai import OpenAIAdapter
-
-    return OpenAIAdapter(reference, served_as=name, base_url=base_url, api_key=key)
+    """As `Connections.alone`, for one model."""
+    return Connections(config, clock).alone(reference)
 
 
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:

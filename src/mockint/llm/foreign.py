@@ -16,6 +16,7 @@ from typing import Any
 
 from mockint.clock import SystemClock
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
+from mockint.llm.pace import allowance
 
 LATER = "Try again later, or name another model."
 REACH = (
@@ -29,6 +30,8 @@ NAME = "Check the model's name and the provider's base_url."
 ASKED = "The provider does not accept what is asked; check the model's name, or try another model."
 POLICY = "The provider's policy stopped the reply; try another model."
 QUOTA = "The account has no quota left; top it up or use another model."
+ADDRESS = "Set providers.NAME.base_url, or the variable that the provider has for it (docs/providers.md)."
+AWS = "Check the API key or the AWS credentials, and AWS_REGION_NAME (docs/providers.md)."
 
 UNAVAILABLE = {
     "APIConnectionError",
@@ -86,6 +89,18 @@ MISCONFIGURED = {
 }
 """Why a TLS handshake fails that will fail again."""
 
+_NO_KEY = re.compile(r"missing (?:\S+ api key|credentials\. please pass)|unable to locate credentials", re.IGNORECASE)
+_NO_ADDRESS = re.compile(r"must provide one of the `base_url`|no api base provided", re.IGNORECASE)
+_WRONG_KEY = re.compile(r"no connected db", re.IGNORECASE)
+"""What litellm's proxy says of a key that it does not know, when it has no database."""
+_NO_PACKAGE = re.compile(r"pip install ([A-Za-z0-9_-]+)")
+_OF_AWS = re.compile(
+    r"config profile \(.*\) could not be found|invalid aws region|partial credentials found|request signature we calculated"
+    r"|security token included in the request|make sure your api key is valid",
+    re.IGNORECASE,
+)
+"""What litellm and AWS say where the set-up is at fault; some of it comes in the guise of a lost connection, some without a status."""
+
 LONGEST_TOLD = 300
 """Characters of what a library or a server says that are told."""
 HIDDEN = "(key)"
@@ -107,8 +122,8 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
         return ModelRefused(told, hint=QUOTA)
     if any(isinstance(cause, ssl.SSLError) and cause.reason in MISCONFIGURED for cause in _causes(exc)):
         return ModelRefused(told, hint=SECURE)
-    if re.search(r"missing \S+ api key", str(exc), re.IGNORECASE):  # litellm's, in the guise of a lost connection
-        return ModelRefused(f"There is no API key for {name}.", hint=KEY)
+    if wrong := _set_up(exc, name, key):
+        return wrong
     # litellm gives its bare APIError the status 500 where it knows none.
     known = status if (found, status) != ("APIError", 500) else 0
     later = known in MAY_WORK_LATER or known >= 500
@@ -118,6 +133,26 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
     hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
     shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
     return ModelRefused(told, hint=hint, shape=shape)
+
+
+def _set_up(exc: Exception, name: str, key: str | None) -> ModelRefused | None:
+    """Returns the error of a library that lacks what the user has to give it; None when it lacks nothing."""
+    said = str(exc)
+    if _NO_KEY.search(said):
+        return ModelRefused(f"There is no API key for {name}.", hint=AWS if name.startswith("bedrock/") else KEY)
+    if _WRONG_KEY.search(said):
+        return ModelRefused(f"{name}: {_without_keys(_words(exc), key)[:LONGEST_TOLD]}", hint=KEY)
+    if _NO_ADDRESS.search(said):
+        return ModelRefused(f"There is no address for {name}.", hint=ADDRESS)
+    for cause in _causes(exc):
+        if isinstance(cause, ImportError) and (package := _NO_PACKAGE.search(str(cause))):
+            return ModelRefused(
+                f"{name} needs the package {package[1]}, which is not installed.",
+                hint=f"Install it: pip install {package[1]}",
+            )
+    causes = _causes(exc) if name.startswith("bedrock/") else ()
+    told = [text for cause in causes if _OF_AWS.search(text := _words(cause))]
+    return ModelRefused(f"{name}: {_without_keys(told[-1], key)[:LONGEST_TOLD]}", hint=AWS) if told else None
 
 
 def hidden(exc: ModelError, key: str | None) -> ModelError:
@@ -151,9 +186,16 @@ def _told(exc: Exception, found: str | None) -> str:
     told = [text for cause in _causes(exc) if (text := _words(cause))] or [type(exc).__name__]
     if found not in CONNECTION:
         return told[0]
-    url: Any = getattr(_request(exc), "url", None)
-    where = f" to {url.host}{f':{url.port}' if url.port else ''}" if url else ""
-    return f"the connection{where} failed: {told[-1]}"
+    return f"the connection{_where(exc)} failed: {told[-1]}"
+
+
+def _where(exc: Exception) -> str:
+    """Returns in words which host could not be reached; litellm's own exceptions name OpenAI's, whichever it was."""
+    for cause in _causes(exc):
+        url: Any = getattr(_request(cause), "url", None)
+        if url and not type(cause).__module__.startswith("litellm."):
+            return f" to {url.host}{f':{url.port}' if url.port else ''}"
+    return ""
 
 
 def _words(cause: BaseException) -> str:
@@ -164,7 +206,7 @@ def _words(cause: BaseException) -> str:
     return (str(cause).strip().splitlines() or [""])[0]
 
 
-def _request(exc: Exception) -> object:
+def _request(exc: BaseException) -> object:
     """Returns the request that failed; None when the exception does not know it."""
     with suppress(RuntimeError):  # httpx's way of saying so
         return getattr(exc, "request", None)
@@ -176,11 +218,16 @@ def _without_keys(text: str, key: str | None) -> str:
 
 
 def _retry_after(exc: Exception) -> float | None:
-    """Returns the server's Retry-After in seconds, counted from its own date when it is one; None when there is none."""
+    """Returns the seconds after which the server wants to be asked again: its Retry-After, counted from its own date when it is one, or
+    when the limit that it names is whole again; None when it says neither.
+    """
     headers = getattr(exc, "litellm_response_headers", None) or getattr(getattr(exc, "response", None), "headers", None)
-    given = headers.get("retry-after") if isinstance(headers, Mapping) else None
-    if not headers or not given:
+    if not isinstance(headers, Mapping):
         return None
+    given = headers.get("retry-after")
+    if not given:
+        left = allowance(headers) if _status(exc) == 429 else None
+        return left.seconds if left else None
     with suppress(ValueError):
         return max(0.0, float(given))
     with suppress(ValueError, TypeError):

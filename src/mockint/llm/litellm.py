@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from mockint.config import quiet_litellm
@@ -27,7 +28,16 @@ UNLISTED = {
 
 
 class LitellmAdapter(ChatAdapter):
-    def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        served_as: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        reply_tokens: int | None = None,
+        **ways: Any,
+    ) -> None:
         provider = name.partition("/")[0]
         if provider in ("ollama", "ollama_chat"):
             litellm.model_cost.setdefault(name, {"litellm_provider": provider} | UNLISTED)
@@ -38,10 +48,13 @@ class LitellmAdapter(ChatAdapter):
         else:
             to = {"model": f"openai/{served_as}", "api_base": base_url, "api_key": api_key or "none"}
         once = {"num_retries": 0, "max_retries": 0}
-        super().__init__(name, to=to | once, own=base_url is not None, key=api_key)
+        longest = {"max_tokens": reply_tokens} if reply_tokens else {}
+        super().__init__(name, to=to | once | longest, own=base_url is not None, key=api_key, **ways)
 
     async def close(self) -> None:
         await litellm.close_litellm_async_clients()
 
-    async def _create(self, **asked: Any) -> Any:
-        return await litellm.acompletion(**asked)
+    async def _create(self, **asked: Any) -> tuple[Any, Mapping[str, str]]:
+        came = await litellm.acompletion(**asked)
+        headers = came._hidden_params.get("additional_headers") or {}
+        return came, {name.removeprefix("llm_provider-"): str(value) for name, value in headers.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,9 @@ import openai  # 0.4 to 0.6 s; this module is imported only when a model of this
 from pydantic import BaseModel
 
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
-from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage
+from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, Way
 from mockint.llm.foreign import hidden, translate
+from mockint.llm.pace import allowance
 from mockint.llm.prices import priced
 from mockint.llm.structured import Negotiation
 
@@ -24,11 +25,22 @@ class ChatAdapter:
         to: what is in every request, the model's name first of all.
         own: whether it is somebody's own server; what that costs is in no provider's price list.
         key: the key that is sent, if it is known; it is kept out of errors.
+        known: how the model was asked for a shape in another run.
+        keep: called with how it is asked, when that is news.
     """
 
-    def __init__(self, name: str, *, to: dict[str, Any], own: bool, key: str | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        to: dict[str, Any],
+        own: bool,
+        key: str | None,
+        known: Way | None = None,
+        keep: Callable[[Way], None] = lambda _: None,
+    ) -> None:
         self.name = name
-        self.negotiation = Negotiation()
+        self._negotiation = Negotiation(known, keep)
         self._to, self._own, self._key = to, own, key
 
     async def call(
@@ -36,7 +48,7 @@ class ChatAdapter:
     ) -> Raw:
         asked = {**self._to, "messages": [message.model_dump() for message in messages], "timeout": deadline}
         if schema:
-            raw = await self.negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
+            raw = await self._negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
         else:
             raw = await self._send(asked, on_text)
         return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
@@ -44,10 +56,11 @@ class ChatAdapter:
     async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
         try:
             if not on_text:
-                return raw_of(await self._create(**asked), self.name)
-            stream = await self._create(**asked, stream=True, stream_options={"include_usage": True})
+                done, headers = await self._create(**asked)
+                return replace(raw_of(done, self.name), left=allowance(headers))
+            stream, headers = await self._create(**asked, stream=True, stream_options={"include_usage": True})
             try:
-                return await gather(stream, on_text, self.name)
+                return replace(await gather(stream, on_text, self.name), left=allowance(headers))
             finally:
                 await self._end(stream)
         except ModelError as exc:
@@ -55,8 +68,8 @@ class ChatAdapter:
         except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
             raise translate(exc, self.name, key=self._key) from exc
 
-    async def _create(self, **asked: Any) -> Any:
-        """Returns what the library makes of the request: a completion, or a stream of its chunks."""
+    async def _create(self, **asked: Any) -> tuple[Any, Mapping[str, str]]:
+        """Returns what the library makes of the request, a completion or a stream of its chunks, and the headers that came first."""
         raise NotImplementedError
 
     async def _end(self, stream: Any) -> None:
@@ -64,7 +77,16 @@ class ChatAdapter:
 
 
 class OpenAIAdapter(ChatAdapter):
-    def __init__(self, name: str, *, served_as: str, base_url: str | None = None, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        served_as: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        reply_tokens: int | None = None,
+        **ways: Any,
+    ) -> None:
         # A local server needs no key, and the library insists on one.
         key = api_key or ("none" if base_url else None)
         try:
@@ -74,13 +96,16 @@ class OpenAIAdapter(ChatAdapter):
                 f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
             ) from exc
         sent = None if key == "none" else self._client.api_key
-        super().__init__(name, to={"model": served_as}, own=base_url is not None, key=sent)
+        # OpenAI's own models refuse the older name, and other servers do not know the newer one.
+        longest = {"max_tokens" if base_url else "max_completion_tokens": reply_tokens} if reply_tokens else {}
+        super().__init__(name, to={"model": served_as} | longest, own=base_url is not None, key=sent, **ways)
 
     async def close(self) -> None:
         await self._client.close()
 
-    async def _create(self, **asked: Any) -> Any:
-        return await self._client.chat.completions.create(**asked)
+    async def _create(self, **asked: Any) -> tuple[Any, Mapping[str, str]]:
+        came = await self._client.chat.completions.with_raw_response.create(**asked)
+        return came.parse(), came.headers
 
     async def _end(self, stream: Any) -> None:
         await stream.close()

@@ -7,47 +7,51 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from pydantic import BaseModel
 
 from mockint.errors import ModelRefused
-from mockint.llm import Raw, strict_schema
-
-Way = Literal["schema", "json", "tool", "text"]
-WAYS: tuple[Way, ...] = ("schema", "json", "tool", "text")
-"""A strict JSON schema; JSON mode with the schema in words; a tool that must be called; words alone."""
+from mockint.llm import WAYS, Raw, Way, strict_schema
 
 
 class Negotiation:
-    """The way that one model takes, as far as it is known."""
+    """The way that one model takes, as far as it is known.
 
-    def __init__(self) -> None:
-        self._at = 0
+    Args:
+        known: the way that it took in another run.
+        keep: called with the way that it takes, when that is news.
+    """
 
-    @property
-    def way(self) -> Way:
-        return WAYS[self._at]
+    def __init__(self, known: Way | None = None, keep: Callable[[Way], None] = lambda _: None) -> None:
+        self._at = WAYS.index(known) if known else 0
+        self._keep = keep
+        self._taken: Way | None = None
 
     async def ask(
         self, asked: dict[str, Any], schema: type[BaseModel], send: Callable[[dict[str, Any]], Awaitable[Raw]]
     ) -> Raw:
-        """Sends the request in the first way that is not refused for its shape.
+        """Sends the request in the first way that is not refused for its shape. A way from another run that is refused now is followed
+        by all others: the server may have changed.
 
         Raises:
-            ModelRefused: every way was refused; the error is of the first one, since no shape is at fault then.
+            ModelRefused: every way was refused; the error is of the first one, since no shape is at fault then. Neither is it where a
+                request of the same shape was taken before.
         """
         first: ModelRefused | None = None
-        for at in range(self._at, len(WAYS)):
+        for at in (*range(self._at, len(WAYS)), *range(self._at)):
             try:
                 raw = await send(asked | shaped(asked, schema, WAYS[at]))
             except ModelRefused as exc:
-                if not exc.shape:
+                if not exc.shape or self._taken == WAYS[at]:
                     raise
                 first = first or exc
                 continue
-            self._at = at
-            return raw
+            self._at, before, self._taken = at, self._taken, WAYS[at]
+            if before != self._taken:
+                self._keep(self._taken)
+            return replace(raw, way=WAYS[at])
         assert first is not None
         raise first
 
