@@ -1,4 +1,4 @@
-"""Loopback servers that speak the protocols of five providers, and refuse what those providers refuse.
+"""Loopback servers that speak the providers' own protocols, and refuse what those providers refuse.
 
 Each answers on its provider's own paths, wants its provider's own key header, and describes replies, streams and errors as that
 provider does. What a server was asked is kept as it came.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -36,6 +36,8 @@ class Arrived:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: dict[str, Any]
+    raw: bytes
+    """The body as it came."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Wire:
 
     variables: tuple[str, str]
     """The client library's own variables for the address and for the key."""
+    settings: Mapping[str, str] = {}
+    """What else the client library is told by variables."""
+    wanted: str | None = KEY
+    """The key that it takes; None when it needs none."""
 
     def paths(self) -> tuple[str, str]:
         """Returns where a plain and where a streamed reply is asked for."""
@@ -83,7 +89,7 @@ class Wire:
     def refused(self, arrived: Arrived) -> Refusal | None:
         if arrived.path not in self.paths():
             return Refusal(404, self.error(404, f"no route {arrived.path}"))
-        if self.key(arrived.headers) != KEY:
+        if self.wanted is not None and self.key(arrived.headers) != self.wanted:
             return self.unauthorized()
         if unknown := sorted(arrived.body.keys() - self.fields) if self.fields else []:
             return self.unknown(unknown)
@@ -106,6 +112,11 @@ class Wire:
 
     def stream(self, arrived: Arrived, text: str) -> str:
         raise NotImplementedError
+
+    def parts(self, arrived: Arrived, text: str) -> list[bytes]:
+        """Returns a stream as it is sent, cut after the first byte of every character that has several."""
+        stream = self.stream(arrived, text).encode()
+        return cut(stream, (at for at, byte in enumerate(stream) if byte >= 0xC0))
 
 
 class Anthropic(Wire):
@@ -268,7 +279,7 @@ class UnlistedGemini(Gemini):
 
 
 class Completions(Wire):
-    """What the two share whose replies look like OpenAI's."""
+    """What they share whose replies look like OpenAI's."""
 
     def schema(self, body: Mapping[str, Any]) -> Any:
         return body["response_format"]["json_schema"]["schema"]
@@ -302,6 +313,37 @@ class Completions(Wire):
 
     def _head(self, arrived: Arrived, kind: str) -> dict[str, Any]:
         return {"id": "c1", "object": kind, "created": 1, "model": arrived.body["model"]}
+
+
+class OpenAI(Completions):
+    """POST /v1/chat/completions, with the usage in an event of its own."""
+
+    provider, model, base = "openai", "gpt-5-mini", "/v1"
+    variables = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+
+    def paths(self) -> tuple[str, str]:
+        return "/v1/chat/completions", "/v1/chat/completions"
+
+    def error(self, status: int, message: str) -> dict[str, Any]:
+        code = {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
+        return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+
+    def counted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [*events, {**events[-1], "choices": [], "usage": self.usage()}]
+
+
+class Proxy(OpenAI):
+    """litellm's proxy without a database, as one of version 1.108.7 answered."""
+
+    provider, model = "proxy", "team-model"
+
+    def unauthorized(self) -> Refusal:
+        error = {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}
+        return Refusal(400, {"error": error})
+
+    def counted(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The event with the usage has a choice too, without a word."""
+        return [*events, {**events[-1], "choices": [{"index": 0, "delta": {}}], "usage": self.usage()}]
 
 
 class Mistral(Completions):
@@ -402,7 +444,7 @@ class Served:
     wire: Wire
     url: str
     """With what this provider's base URL ends in."""
-    text: str = "ready"
+    text: str | Callable[[Arrived], str] = "ready"
     busy: list[str] = field(default_factory=list)
     """The Retry-After of each request that is refused with 429, before one is answered."""
     ends_after: int | None = None
@@ -410,6 +452,9 @@ class Served:
     arrived: list[Arrived] = field(default_factory=list)
     broken: int = 0
     """Parts of streams that ended within a character."""
+
+    def says(self, arrived: Arrived) -> str:
+        return self.text if isinstance(self.text, str) else self.text(arrived)
 
     def answer(self, arrived: Arrived) -> Refusal | None:
         if refused := self.wire.refused(arrived):
@@ -437,9 +482,9 @@ def dumped(event: dict[str, Any]) -> str:
     return json.dumps(event, ensure_ascii=False)
 
 
-def parts(stream: bytes) -> list[bytes]:
-    """Cuts a stream after the first byte of every character that has several."""
-    cuts = [0, *(at + 1 for at, byte in enumerate(stream) if byte >= 0xC0), len(stream)]
+def cut(stream: bytes, after: Iterable[int]) -> list[bytes]:
+    """Cuts a stream after the bytes at these places."""
+    cuts = [0, *(at + 1 for at in after), len(stream)]
     return [stream[begin:end] for begin, end in pairwise(cuts)]
 
 
@@ -450,22 +495,23 @@ def ends_within_a_character(part: bytes) -> bool:
 def _handler(served: Served) -> type[Handler]:
     class Speaks(Handler):
         def answer(self) -> None:
-            body = json.loads(self.body())
-            arrived = Arrived(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            raw = self.body()
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            arrived = Arrived(self.path, headers, json.loads(raw), raw)
             served.arrived.append(arrived)
             if refused := served.answer(arrived):
                 self.send_whole(refused.status, dumped(refused.body).encode(), refused.headers)
             elif served.wire.streams(arrived):
-                self._chunked(served.wire.stream(arrived, served.text).encode())
+                self._chunked(served.wire.parts(arrived, served.says(arrived)))
             else:
-                self.send_whole(200, dumped(served.wire.plain(arrived, served.text)).encode(), {})
+                self.send_whole(200, dumped(served.wire.plain(arrived, served.says(arrived))).encode(), {})
 
-        def _chunked(self, stream: bytes) -> None:
+        def _chunked(self, parts: list[bytes]) -> None:
             self.send_response(200)
             self.send_header("content-type", served.wire.stream_type)
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
-            for part in parts(stream)[: served.ends_after]:
+            for part in parts[: served.ends_after]:
                 served.broken += ends_within_a_character(part)
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
                 self.wfile.flush()

@@ -153,3 +153,8 @@ def test_key_comes_from_the_keyring_when_that_was_chosen(tmp_path: Path, monkeyp
     assert both.key_source == "mockint/lab", "the source that is told is the one that is used"
     with pytest.raises(ContentError, match="holds no key"):
         found.key(Provider(base_url="https://a.example", api_key_keyring="mockint/other"))
+
+
+def test_provider_that_is_spoken_to_in_its_own_protocol_has_its_own_variables(run: Run, tmp_path: Path) -> None:
+    file = config(tmp_path, '[providers.bedrock]\nbase_url = "http://127.0.0.1:9"\nadapter = "litellm"\n')
+    assert "bedrock: the provider's own variable" in run("doctor", "--config", file).out

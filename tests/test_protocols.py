@@ -1,8 +1,9 @@
-"""Five providers over their own protocols, with the client library as it is; and the file that says how to swap them."""
+"""Nine providers over their own protocols, with the client library as it is; and the file that says how to swap them."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import socket
@@ -10,40 +11,53 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from mockint.bank import load_bank
 from mockint.clock import SystemClock
 from mockint.config import load_config
-from mockint.content import Frozen
+from mockint.content import Frozen, roots
 from mockint.errors import ModelRefused, ModelUnavailable
 from mockint.llm import Message, Model, Reply, connect, strict_schema
-from tests.conftest import ROOT, ChatServer
+from tests.conftest import ROOT, ChatServer, Run
 from tests.protocols import (
     KEY,
     PROMPT_TOKENS,
     REPLY_TOKENS,
     Anthropic,
+    Arrived,
     Gemini,
     Mistral,
     Ollama,
+    OpenAI,
     OpenRouter,
+    Proxy,
+    Refusal,
     Served,
     UnlistedClaude,
     UnlistedGemini,
     Wire,
     serving,
 )
+from tests.protocols_azure import Azure
+from tests.protocols_bedrock import ACCESS_KEY, REGION, SECRET, Bedrock, Nova, SignedBedrock, frame
 
 # Of some of litellm's types, pydantic warns in the plural.
 pytestmark = pytest.mark.filterwarnings("ignore:Items? .* on TypedDict class:UserWarning")
 
-WIRES = [Anthropic(), Gemini(), Mistral(), Ollama(), OpenRouter()]
+WIRES = [Anthropic(), Gemini(), Mistral(), Ollama(), OpenRouter(), Azure(), Bedrock()]
 ASKED = [Message(role="system", content="Be brief."), Message(role="user", content="Hello")]
 TURNS = [("system", "Be brief."), ("user", "Hello")]
 WORDS = "Zwölf Stücke, 中文 und 🙂, dann das Ende."
+
+
+OF_A_PROVIDER = re.compile(r"^(AWS|AZURE)_|_(API_KEY|API_BASE|BASE_URL)$")
 
 
 class Shape(Frozen):
@@ -61,9 +75,13 @@ def name_of(wire: Wire) -> str:
 
 @pytest.fixture(autouse=True)
 def no_keys_of_ones_own_and_no_other_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_API_BASE", "_BASE_URL"))]:
+    for name in [name for name in os.environ if OF_A_PROVIDER.search(name)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LAB_KEY", KEY)
+    # Else it is looked for in files of the user's, and on the network.
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     elsewhere: list[Any] = []
     look_up = socket.getaddrinfo
 
@@ -79,8 +97,10 @@ def no_keys_of_ones_own_and_no_other_host(monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.fixture(params=WIRES, ids=name_of)
-def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     with serving(request.param) as server:
+        for name, value in server.wire.settings.items():
+            monkeypatch.setenv(name, value)
         yield server
         paths = server.wire.paths()
         assert {arrived.path for arrived in server.arrived} <= set(paths), "nothing else was asked of the server"
@@ -173,7 +193,7 @@ def test_structured_reply_is_asked_for_where_the_provider_reads_it(served: Serve
     assert served.wire.turns(arrived.body) == TURNS
 
 
-@pytest.mark.parametrize("wire", [UnlistedClaude(), UnlistedGemini()], ids=name_of)
+@pytest.mark.parametrize("wire", [UnlistedClaude(), UnlistedGemini(), Nova()], ids=name_of)
 def test_model_that_the_library_does_not_list_gets_the_schema_another_way(wire: Wire, tmp_path: Path) -> None:
     with serving(wire) as served:
         served.text = GOOD
@@ -214,6 +234,186 @@ def test_long_retry_after_is_read_and_ends_it(served: Served, tmp_path: Path) ->
         ask(over(served, tmp_path))
     assert caught.value.retry_after == 3600
     assert len(served.arrived) == 1
+
+
+# Amazon's signatures and streams
+
+
+@pytest.fixture
+def access_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION_NAME", REGION)
+
+
+@pytest.mark.usefixtures("access_key")
+@pytest.mark.parametrize("how", [{}, {"schema": Shape}, {"on_text": print}], ids=["plain", "structured", "streamed"])
+def test_access_key_signs_and_its_secret_is_not_sent(how: dict[str, Any], tmp_path: Path) -> None:
+    with serving(SignedBedrock()) as served:
+        served.text = GOOD
+        assert ask(over(served, tmp_path, key_variable=None), **how).text == GOOD
+        [arrived] = served.arrived
+    assert f"Credential={ACCESS_KEY}/" in arrived.headers["authorization"]
+    assert SECRET not in f"{arrived.path} {arrived.headers} {arrived.raw.decode()}"
+
+
+@pytest.mark.usefixtures("access_key")
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "another/secret", "signature"),
+        ("AWS_SECRET_ACCESS_KEY", "", "Partial credentials"),
+        ("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN", "security token"),
+        ("AWS_REGION_NAME", "us-east-1", "signature"),
+        ("AWS_REGION_NAME", "somewhere else", "Invalid AWS region"),
+        ("AWS_PROFILE_NAME", "nobody", "profile (nobody)"),
+    ],
+)
+def test_wrong_set_up_for_aws_is_refused_at_once_and_told(
+    variable: str, value: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value:
+        monkeypatch.setenv(variable, value)
+    else:
+        monkeypatch.delenv(variable)
+    with serving(SignedBedrock()) as served, pytest.raises(ModelRefused) as caught:
+        ask(over(served, tmp_path, key_variable=None))
+    assert told in caught.value.what
+    assert "AWS_REGION_NAME" in caught.value.hint
+    assert len(served.arrived) <= 1
+    assert not {SECRET, "another/secret"} & set(re.findall(r"\S+", caught.value.what))
+
+
+@pytest.mark.usefixtures("access_key")
+def test_region_may_stand_in_the_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
+    wire = SignedBedrock()
+    with serving(wire) as served:
+        file = tmp_path / "mockint.toml"
+        file.write_text(f'[providers.bedrock]\nbase_url = "{served.url}"\nadapter = "litellm"\n')
+        config = load_config(file=file, home=tmp_path)
+        model = connect(f"bedrock/{REGION}/{wire.model}", config=config, clock=SystemClock())
+        assert ask(model).text == "ready"
+
+
+@pytest.mark.usefixtures("access_key")
+def test_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("boto3", "botocore"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with serving(SignedBedrock()) as served, pytest.raises(ModelRefused) as caught:
+        ask(over(served, tmp_path, key_variable=None))
+    what, hint = caught.value.what, caught.value.hint
+    assert what == f"{reference(served.wire)} needs the package boto3, which is not installed."
+    assert hint == "Install it: pip install boto3"
+    assert served.arrived == []
+
+
+class Repeats(Bedrock):
+    """Repeats the key in its refusal, as some gateways do."""
+
+    def refused(self, arrived: Arrived) -> Refusal | None:
+        return Refusal(403, {"message": f"Authentication failed for {self.key(arrived.headers)}."})
+
+
+def test_key_from_amazon_s_own_variable_is_kept_out_of_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "ABSKQmVkcm9ja0FQSUtleS" + "aB3+/" * 8 + "=="
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", key)
+    monkeypatch.setenv("AWS_REGION_NAME", REGION)
+    with serving(Repeats()) as served, pytest.raises(ModelRefused) as caught:
+        ask(over(served, tmp_path, key_variable=None))
+    assert len(served.arrived) == 1
+    assert "Authentication failed for (key)" in caught.value.what
+    assert not any(piece in caught.value.what for piece in re.findall(".{12}", key))
+
+
+class Early(Bedrock):
+    """Ends in good order after a frame, before the one that says why it stopped."""
+
+    def parts(self, arrived: Arrived, text: str) -> list[bytes]:
+        return frames(super().parts(arrived, text))[:4]
+
+
+class Damaged(Bedrock):
+    """Has one bit that is not what the checksum says."""
+
+    def parts(self, arrived: Arrived, text: str) -> list[bytes]:
+        begun = frames(super().parts(arrived, text))
+        return [*begun[:3], begun[3].replace(b"contentBlockIndex", b"contentBlockIndey"), *begun[4:]]
+
+
+class Throttled(Bedrock):
+    """Breaks a stream off with an exception of its own."""
+
+    def parts(self, arrived: Arrived, text: str) -> list[bytes]:
+        told = {":message-type": "exception", ":exception-type": "throttlingException"}
+        return [*frames(super().parts(arrived, text))[:4], frame(told, b'{"message": "Too many tokens"}')]
+
+
+def frames(parts: list[bytes]) -> list[bytes]:
+    """Returns a stream cut between its messages, whose first four bytes are their lengths."""
+    stream, found = b"".join(parts), list[bytes]()
+    while stream:
+        length = int.from_bytes(stream[:4], "big")
+        found.append(stream[:length])
+        stream = stream[length:]
+    return found
+
+
+@pytest.mark.parametrize("wire", [Early(), Damaged(), Throttled()], ids=lambda wire: type(wire).__name__)
+def test_broken_stream_of_amazon_s_is_no_whole_reply(wire: Wire, tmp_path: Path) -> None:
+    shown: list[str] = []
+    with serving(wire) as served:
+        served.text = WORDS
+        with pytest.raises(ModelUnavailable):
+            ask(over(served, tmp_path), on_text=shown.append)
+    assert WORDS.startswith("".join(shown))
+    assert "".join(shown) != WORDS
+    assert len(served.arrived) == 1, "what was shown is not begun again"
+
+
+# What the set-up lacks
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["plain", "streamed"])
+def test_missing_key_of_azure_is_told_as_such(streamed: bool, tmp_path: Path) -> None:
+    with serving(Azure()) as served, pytest.raises(ModelRefused) as caught:
+        ask(over(served, tmp_path, key_variable=None), on_text=print if streamed else None)
+    assert caught.value.what == "There is no API key for azure/my-deployment."
+    assert served.arrived == []
+
+
+def test_missing_address_of_azure_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_API_KEY", KEY)
+    model = connect("azure/my-deployment", config=load_config(home=tmp_path), clock=SystemClock())
+    with pytest.raises(ModelRefused) as caught:
+        ask(model)
+    assert caught.value.what == "There is no address for azure/my-deployment."
+    assert "base_url" in caught.value.hint
+
+
+@pytest.mark.parametrize("schema", [None, Shape], ids=["plain", "structured"])
+def test_wrong_key_for_a_proxy_without_a_database_is_refused_at_once(
+    schema: type[Shape] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_KEY", "sk-wrong-key")
+    file = tmp_path / "mockint.toml"
+    with serving(Proxy()) as served:
+        file.write_text(f'[providers.proxy]\nbase_url = "{served.url}"\napi_key_env = "LAB_KEY"\n')
+        model = connect("proxy/team-model", config=load_config(file=file, home=tmp_path), clock=SystemClock())
+        with pytest.raises(ModelRefused) as caught:
+            ask(model, schema=schema)
+    assert "API key" in caught.value.hint
+    assert len(served.arrived) == 1
+
+
+@pytest.mark.parametrize("wire", [Gemini(), Ollama(), OpenRouter(), Azure(), Bedrock()], ids=name_of)
+def test_host_that_cannot_be_reached_is_the_one_that_is_named(wire: Wire, tmp_path: Path) -> None:
+    with serving(wire) as served:
+        gone = served
+    with pytest.raises(ModelUnavailable) as caught:
+        ask(over(gone, tmp_path, tries=1))
+    assert urlsplit(gone.url).netloc in caught.value.what
+    assert "openai" not in caught.value.what
 
 
 # What else it does
@@ -286,22 +486,42 @@ def test_openai_is_reached_by_its_own_variables(
 PAGE = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 LIBRARIES = {"openai": "OpenAIAdapter", "litellm": "LitellmAdapter"}
-RUN = {reference(wire).partition("/")[0] for wire in WIRES} | {"openai"}
+RUN = {wire.provider for wire in WIRES} | {"openai"}
+SPOKEN: dict[str, type[Wire]] = {wire.provider: type(wire) for wire in WIRES} | {"proxy": Proxy}
+"""By provider, what is spoken to it; OpenAI's protocol to all others."""
+CANDIDATE = ROOT / "examples" / "candidate.yaml"
+QUESTION, QUOTE = "hybrid-search", "BM25 gets those right because it matches the literal token"
+ASKS = "And which of the two would you leave out first, if you had to?"
+
+
+def named(block: str) -> str:
+    grader: str = tomllib.loads(block)["models"]["grader"]
+    return grader
 
 
 def rows() -> list[list[str]]:
-    """Returns the cells of the page's first table, without its head."""
-    _, *lines = re.findall(r"^\| .*$", PAGE.partition("\n## ")[0], re.MULTILINE)
+    """Returns the cells of the page's table of providers, without its head."""
+    told = PAGE.partition("\n## What swapping a provider takes\n")[2].partition("\n## ")[0]
+    _, *lines = re.findall(r"^\| .*$", told, re.MULTILINE)
     return [[cell.strip().strip("`") for cell in line.strip("|").split(" | ")] for line in lines]
 
 
+def row_of(name: str) -> list[str]:
+    [found] = [row for row in rows() if row[1] == name]
+    return found
+
+
 def test_page_has_ten_providers_and_lines_for_each() -> None:
-    named = {tomllib.loads(block)["models"]["grader"] for block in BLOCKS}
-    assert {row[1] for row in rows()} <= named
+    assert {row[1] for row in rows()} == {named(block) for block in BLOCKS}
     assert len({row[0] for row in rows()}) == len(rows()) >= 10
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: tomllib.loads(block)["models"]["grader"])
+def test_page_counts_its_lines() -> None:
+    counted = {named(block): sum(bool(line.strip()) for line in block.splitlines()) for block in BLOCKS}
+    assert {row[1]: int(row[4]) for row in rows()} == counted
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=named)
 def test_lines_load_and_connect_to_the_library_that_the_page_says(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,7 +529,7 @@ def test_lines_load_and_connect_to_the_library_that_the_page_says(
     file.write_text(block)
     config = load_config(file=file, home=tmp_path)
     name = config.settings.models.grader
-    [(library, key)] = {(row[2], row[3]) for row in rows() if row[1] == name}
+    _, _, library, key, *_ = row_of(name)
     own = config.settings.providers.get(name.partition("/")[0])
     assert own is None or own.api_key_env in (None, key)
     if key != "none":
@@ -320,7 +540,95 @@ def test_lines_load_and_connect_to_the_library_that_the_page_says(
 
 
 def test_page_says_truly_which_are_run_here() -> None:
-    assert {row[1].partition("/")[0] for row in rows() if row[4] == "yes"} == RUN
+    assert {row[1].partition("/")[0] for row in rows() if row[5] == "yes"} == RUN
     keys = {wire.provider: wire.variables[1] for wire in WIRES}
     said = {row[1].partition("/")[0]: row[3] for row in rows()}
     assert {provider: said[provider] for provider in keys} == keys | {"ollama_chat": "none"}
+
+
+@dataclass
+class Plays:
+    """What a server says as the model of an interviewer and of a grader."""
+
+    wire: Wire
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, arrived: Arrived) -> str:
+        if self.wire.streams(arrived):
+            self.asked.append("speak")
+            return ASKS
+        if "verdicts" not in self.wire.schema(arrived.body)["properties"]:
+            self.asked.append("read")
+            return json.dumps({"criteria": [], "wrong": [], "gave_up": False})
+        self.asked.append("judge")
+        bank = load_bank(roots())
+        verdicts = [
+            {"criterion": one.id, "quote": QUOTE, "turn": 2, "reason": "They say so.", "level": list(one.levels)[-1]}
+            for one in bank.rubric(bank.question(QUESTION)).criteria
+        ]
+        return json.dumps({"verdicts": verdicts, "red_flags": []})
+
+
+@contextmanager
+def served_for(block: str, wire: Wire, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Writes the page's lines to mockint.toml with a loopback server's address in the place of the provider's; where they have none, it
+    stands in the client library's own variable."""
+    wire.model = named(block).partition("/")[2]
+    with serving(wire) as served:
+        here, replaced = re.subn(r'(base_url *= *)"[^"]*"', rf'\1"{served.url}"', block)
+        if not replaced:
+            monkeypatch.setenv(wire.variables[0], served.url)
+        for name, value in wire.settings.items():
+            monkeypatch.setenv(name, value)
+        (folder / "mockint.toml").write_text(here)
+        yield served
+
+
+def interview(run: Run, name: str) -> str:
+    """Holds an interview of one question, and returns what was printed and what the report says, once the grade is as it should be."""
+    done = run("start", "--question", QUESTION, "--answers", CANDIDATE, "--json")
+    assert (done.code, done.json["signal"]) == (0, "strong hire"), done.err
+    report, grade = run("report", "last").out, run("report", "last", "--format", "json").json["grade"]
+    assert grade["stamp"]["model"] == name
+    assert {verdict["state"] for answer in grade["answers"] for verdict in answer["verdicts"]} == {"scored"}
+    assert name in report
+    assert QUOTE in report
+    assert ASKS in [turn["text"] for turn in run("replay", "last", "--json").json]
+    return f"{done.out}{done.err}{report}"
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=named)
+def test_whole_interview_with_the_page_s_lines(
+    block: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = named(block)
+    wire = SPOKEN.get(name.partition("/")[0], OpenAI)()
+    if (variable := row_of(name)[3]) == "none":
+        wire.wanted = None
+    else:
+        monkeypatch.setenv(variable, KEY)
+    plays = Plays(wire)
+    with served_for(block, wire, tmp_path, monkeypatch) as served:
+        served.text = plays
+        told = interview(run, name)
+        assert {wire.asked(arrived) for arrived in served.arrived} == {wire.model}
+    assert set(plays.asked) == {"read", "speak", "judge"}
+    assert KEY not in told + written(tmp_path)
+
+
+@pytest.mark.usefixtures("access_key")
+def test_whole_interview_with_an_access_key_of_amazon_s(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [block] = [block for block in BLOCKS if named(block).startswith("bedrock/")]
+    wire = SignedBedrock()
+    with served_for(block, wire, tmp_path, monkeypatch) as served:
+        served.text = Plays(wire)
+        told = interview(run, named(block))
+    sent = "".join(f"{arrived.path}{arrived.headers}{arrived.raw.decode()}" for arrived in served.arrived)
+    assert SECRET not in told + sent + written(tmp_path)
+    assert ACCESS_KEY not in told + written(tmp_path)
+
+
+def written(folder: Path) -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file())

@@ -16,6 +16,7 @@ from mockint.llm import Connections, Message, Model, Usage, Way
 from mockint.llm.prices import priced
 from mockint.store import Home
 
+OWN_KEY = "the provider's own variable"
 TICK = 0.005
 """Seconds in which a clock must have moved."""
 
@@ -123,7 +124,7 @@ def _row(role: str, reference: str, config: Config) -> Row:
     name = reference.partition("/")[0]
     provider = config.settings.providers.get(name)
     if provider is None:
-        return Row(role, reference, through, "the provider's own address", "the provider's own variable")
+        return Row(role, reference, through, "the provider's own address", OWN_KEY)
     key = _source(provider) if _key(name, provider, config).good else f"missing: {provider.key_source}"
     return Row(role, reference, through, provider.base_url or "the provider's own address", key)
 
@@ -137,7 +138,9 @@ def _key(name: str, provider: Provider, config: Config) -> Finding:
 
 
 def _source(provider: Provider) -> str:
-    return f"from {provider.key_source}" if provider.key_source else "none is needed"
+    if provider.key_source:
+        return f"from {provider.key_source}"
+    return OWN_KEY if provider.adapter == "litellm" or provider.base_url is None else "none is needed"
 
 
 def _files() -> Finding:

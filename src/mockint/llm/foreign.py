@@ -104,7 +104,10 @@ _OF_AWS = re.compile(
 LONGEST_TOLD = 300
 """Characters of what a library or a server says that are told."""
 HIDDEN = "(key)"
-_KEY = re.compile(r"\b(?:sk|pk|gsk|xai|hf|r8)[-_][A-Za-z0-9*_-]{8,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s'\"]{8,}")
+_KEY = re.compile(
+    r"\b(?:sk|pk|gsk|xai|hf|r8)[-_][A-Za-z0-9*_-]{8,}|\bAIza[A-Za-z0-9_-]{20,}"
+    r"|\b(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=_-]{20,}|(?<=Bearer )[^\s'\"]{8,}"
+)
 """What the providers' keys look like."""
 
 
