@@ -65,7 +65,7 @@ screens: $(READY)
 requirements: $(READY)
 	$(PYTHON) -m venv build/pins
 	build/pins/bin/python -m pip install --quiet pip-tools
-	build/pins/bin/pip-compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-emit-find-links \
+	build/pins/bin/pip-compile --quiet --extra dev --extra cluster --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--strip-extras --allow-unsafe --no-header --no-annotate -o requirements.txt pyproject.toml
 
 $(READY): requirements.txt pyproject.toml

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -148,3 +150,18 @@ def shuffled(text: str, seed: int) -> str:
     words = text.split()
     random.Random(seed).shuffle(words)
     return " ".join(words)
+
+
+def judged_well(asked: dict[str, Any]) -> str:
+    """Returns what a judge replies to a chat completion's request that gives each criterion its highest level, for the answer's first words."""
+    told = asked["messages"][-1]["content"]
+    criteria, _, rest = told.partition("Misconceptions:")
+    said = re.findall(r'<turn n="(\d+)" speaker="candidate">(.*?)</turn>', rest, re.DOTALL)
+    number, words = said[0]
+    quote = " ".join(words.split()[:4])
+    rated = [
+        {"criterion": name, "quote": quote, "turn": int(number), "reason": "They say so.", "level": levels[-1]}
+        for name, block in re.findall(r"^- ([\w-]+): .*\n((?:  - .*\n?)+)", criteria, re.MULTILINE)
+        for levels in [re.findall(r"^  - ([\w ]+):", block, re.MULTILINE)]
+    ]
+    return json.dumps({"verdicts": rated, "red_flags": []})

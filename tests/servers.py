@@ -18,6 +18,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args: Any) -> None:
         pass
 
+    def do_GET(self) -> None:
+        self.answer()
+
     def do_POST(self) -> None:
         self.answer()
 

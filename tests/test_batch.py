@@ -155,7 +155,7 @@ def test_no_more_than_so_many_are_graded_at_once() -> None:
             Counted.now -= 1
             return await super().opinion(part)
 
-    texts = [json.dumps({"id": str(n), "question": "hybrid-search", "answer": BM25}) for n in range(12)]
+    texts = [json.dumps({"id": str(n), "question": "hybrid-search", "answer": f"{BM25} {n}"}) for n in range(12)]
     bank, taken = load_bank(roots()), 0
 
     def lines() -> Iterator[str]:

@@ -39,10 +39,9 @@ from mockint.grading.judge import ASKED_AGAIN
 from mockint.interview.interviewers import PROMPTS, ModelInterviewer, Spoken
 from mockint.interview.moves import Probe, Reading
 from mockint.interview.room import Heard, Listening, Room, SaveDraft
-from mockint.llm import Connections, Model, Recorder
+from mockint.llm import WAYS, Connections, Model, Recorder
 from mockint.llm.foreign import REACH, translate
 from mockint.llm.scripted import ScriptedAdapter
-from mockint.llm.structured import WAYS
 from mockint.prompts import load_prompt
 from mockint.report import markdown
 from mockint.store import Home, Log, read_log

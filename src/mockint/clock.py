@@ -29,3 +29,8 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def local(at: datetime) -> datetime:
+    """Returns the moment in the zone of this machine, whose calendar is the user's."""
+    return at.astimezone()

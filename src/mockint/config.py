@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -161,6 +162,8 @@ class Config:
     settings: Settings
     origin: dict[str, str]
     home: Path
+    at: datetime | None = None
+    """When a batch's grades say that they were made, so that the same input gives the same bytes: SOURCE_DATE_EPOCH, if it is set."""
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -233,7 +236,18 @@ def load_config(
         hint = "Correct it; every setting is listed by: mockint config show"
         raise (UsageError if set(where) == {"flags"} else ContentError)("\n".join(lines), hint=hint) from exc
     chosen = home or (Path(named) if (named := os.environ.get("MOCKINT_HOME")) else default_home())
-    return Config(settings, origin, chosen.expanduser())
+    return Config(settings, origin, chosen.expanduser(), _epoch())
+
+
+def _epoch() -> datetime | None:
+    if not (text := os.environ.get("SOURCE_DATE_EPOCH")):
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {text!r}.", hint="It must be a number of seconds since 1970, or not set."
+        ) from None
 
 
 def places() -> list[tuple[str, Path]]:

@@ -14,6 +14,8 @@ MockintError
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MockintError(Exception):
     """Something that mockint can name: `what` happened to what, and `hint`, what to do next."""
@@ -24,6 +26,16 @@ class MockintError(Exception):
         super().__init__(what)
         self.what = what
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Lets it travel to another process: an exception is made again from its arguments, and `hint` is none of them."""
+        return _made_again, (type(self), self.__dict__)
+
+
+def _made_again(kind: type[MockintError], state: dict[str, Any]) -> MockintError:
+    exc = kind.__new__(kind, state["what"])
+    exc.__dict__.update(state)
+    return exc
 
 
 class UsageError(MockintError):

@@ -11,7 +11,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -268,6 +268,39 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+class BatchBar:
+    """A bar on stderr, if a person is there: how many of how many, how many a second, what was spent, and the time that is left."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[spent]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("grading", total=total, rate="", spent="")
+
+    def step(self, usd: float) -> None:
+        """Moves on by one."""
+        speed = self._bar.tasks[0].speed
+        rate = f"{speed:.3g} a second" if speed else ""
+        self._bar.update(self._task, advance=1, rate=rate, spent=f"{usd:.2f} USD" if usd else "")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
 
 
 class Shown:

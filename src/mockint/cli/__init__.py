@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mockint import __version__
-from mockint.cli import bank, grading, interview, setup, sharing, study, views
+from mockint.cli import bank, grading, imports, interview, plan, setup, sharing, study, views
 from mockint.cli.shared import complain
 from mockint.errors import MockintError, SessionError
 
@@ -34,11 +34,13 @@ for command in (
     views.replay,
     sharing.compare,
     study.history,
+    plan.plan,
     setup.doctor,
     setup.models,
     grading.calibrate,
 ):
     app.command()(command)
+app.command("import")(imports.import_interviews)
 for name in ("list", "show", "lint", "test", "stats", "new"):
     bank_app.command(name)(getattr(bank, f"bank_{name}"))
 for name in ("show", "path", "init"):

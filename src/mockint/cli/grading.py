@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Self
 
 import typer
 
@@ -30,24 +34,58 @@ from mockint.cli.shared import (
 from mockint.errors import GradingError, SessionError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
-    from mockint.batch import Key, Results
+    from mockint.bank import Bank
+    from mockint.batch import Engine, Questions
     from mockint.clock import Clock
     from mockint.config import Config
+    from mockint.llm import Adapter, Spending
+    from mockint.results import Results
     from mockint.store import Home
 
 
+MOST_WAITING = 5_000
+"""Answers that wait for a batch at once."""
+LONGEST_BATCH = 26 * 3600.0
+"""Seconds; a provider's day, and a little."""
+
+
 def grade(
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Sessions, folders of them, or answers.jsonl.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT…", help="Sessions, folders of them, or answers.jsonl, by its path or its URL."),
+    ],
     model: ModelRef = None,
     level: Level = None,
     votes: Votes = 1,
     out: Annotated[
-        Optional[Path],
-        typer.Option(help="Also write the grades here, one JSON object a line; a batch goes on from it."),
+        Optional[str],
+        typer.Option(
+            help="Also write the grades here, one JSON object a line; a batch goes on from it. A URL is a folder."
+        ),
+    ] = None,
+    summary: Annotated[Optional[Path], typer.Option(help="Write a table here, CSV, a row an answer.")] = None,
+    cohort: Annotated[
+        Optional[Path], typer.Option(help="Write here what the grades say together: .md or .json.")
     ] = None,
     concurrency: Concurrency = 4,
+    workers: Annotated[
+        Optional[int], typer.Option(min=1, help="Processes that grade offline; by default the cores that are there.")
+    ] = None,
+    cluster: Annotated[
+        Optional[str], typer.Option(help="Grade on the Dask cluster whose scheduler has this address.")
+    ] = None,
+    first: Annotated[
+        Optional[str], typer.Option(help="Grade with this one first, and with --model only what it is unsure of.")
+    ] = None,
+    unsure: Annotated[
+        float, typer.Option(min=0, max=1, help="With --first: from which doubt on an answer is graded again.")
+    ] = 0.5,
+    batch_api: Annotated[
+        bool,
+        typer.Option("--batch-api", help="Through the provider's batch endpoint: at half the price, within a day."),
+    ] = False,
     usd: Annotated[
         Optional[float], typer.Option(min=0, help="Stop before the call that may cost more, in all.")
     ] = None,
@@ -58,143 +96,341 @@ def grade(
     content: ContentDirs = None,
 ) -> None:
     """Grade interviews, again or for the first time, or answers from elsewhere. Earlier grades stay."""
-    from mockint.batch import Results
     from mockint.clock import SystemClock
-    from mockint.report import clean, shown
+    from mockint.results import Results
     from mockint.store import Home
 
     wanted = {"models": only(grader=model), "interview": only(level=level), "limits": only(usd_per_session=usd)}
     settings, clock = settled(config, home, content, wanted), SystemClock()
-    store = Home(settings.home)
-    answers = [given for given in inputs if _holds_answers(given)]
-    sessions = {given: _sessions(store, given) for given in inputs if given not in answers}
+    meant = [_answers(given) or _sessions(Home(settings.home), given) for given in inputs]
+    how = _How(
+        votes=votes,
+        at_once=concurrency,
+        workers=workers,
+        cluster=cluster,
+        first=first,
+        unsure=unsure,
+        batch_api=batch_api,
+    )
     if dry_run:
-        _estimate([Path(given) for given in answers], sum(map(len, sessions.values())), settings, as_json=as_json)
+        answers = [one for some in meant for one in some if isinstance(one, str)]
+        _estimate(answers, sum(map(len, meant)) - len(answers), settings, how, as_json=as_json)
         return
-    reference = settings.settings.models.grader
-    results, lines, count, scored = Results(out), list[dict[str, Any]](), 0, 0
-    first: dict[str, Any] = {}
-
-    def made(line: dict[str, Any]) -> None:
-        nonlocal count, scored, first
-        results.add(line)
-        count += 1
-        good = "error" not in line and line["score"] is not None
-        scored += good
-        if not good and not first:
-            first = line
-        if as_json:
-            lines.append(line)
-            return
-        told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
-        typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
-
-    written: list[Path] = []
+    together = _Together(bank_of(settings), summary, cohort) if summary or cohort else None
+    results = Results(out, clock=clock)
+    told = _Told(as_json=as_json, also=together.add if together and out is None else None)
     try:
-        for given in inputs:
-            if given in answers:
-                _grade_file(Path(given), settings, clock, results, made, votes=votes, at_once=concurrency)
-            for place, name in sessions.get(given, ()):
-                try:
-                    done, path = grade_session(place, name, settings, clock, reference, level=level, votes=votes)
-                except SessionError as exc:
-                    made({"id": name, "error": {"code": exc.exit_code, "message": exc.what}})
-                    continue
-                made(done.model_dump(mode="json"))
-                written.append(path)
+        with told:
+            for kind, alike in groupby((one for some in meant for one in some), key=type):
+                if kind is str:
+                    run(_grade_answers(list(alike), settings, clock, results, how, told))  # type: ignore[arg-type]
+                else:
+                    _grade_sessions(list(alike), settings, clock, results, told, level=level, votes=votes, usd=usd)  # type: ignore[arg-type]
     finally:
         results.close()
-    if as_json:
-        typer.echo(json.dumps(lines, ensure_ascii=False))
-    for path in () if as_json else written:
-        typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
+    if together:
+        together.write(_written(out) if out else ())
     if results.reused:
         typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
-    if not count and not results.reused:
+    if not told.count and not results.reused:
         raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
-    if count and not scored:
-        raise GradingError("Nothing could be graded.", hint=why_not([first]))
+    if told.count and not told.scored:
+        raise GradingError("Nothing could be graded.", hint=why_not([told.first_bad]))
 
 
-def _grade_file(
-    path: Path,
+@dataclass(frozen=True)
+class _How:
+    """How answers are graded."""
+
+    votes: int = 1
+    at_once: int = 4
+    workers: int | None = None
+    cluster: str | None = None
+    first: str | None = None
+    unsure: float = 0.5
+    batch_api: bool = False
+
+
+class _Told:
+    """What a person or a program is told of each grade, and what is made of all of them."""
+
+    def __init__(self, *, as_json: bool, also: Callable[[dict[str, Any]], None] | None) -> None:
+        self.count = self.scored = 0
+        self.first_bad: dict[str, Any] = {}
+        self._json, self._also = as_json, also
+
+    def __enter__(self) -> Self:
+        if self._json:
+            sys.stdout.write("[")
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._json:
+            sys.stdout.write("]\n")
+
+    def __call__(self, line: dict[str, Any]) -> None:
+        from mockint.report import clean, shown
+
+        good = "error" not in line and line["score"] is not None
+        if not good and not self.first_bad:
+            self.first_bad = line
+        if self._json:
+            sys.stdout.write(f"{',' if self.count else ''}\n{json.dumps(line, ensure_ascii=False)}")
+        else:
+            told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
+            typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
+        self.count += 1
+        self.scored += good
+        if self._also:
+            self._also(line)
+
+
+class _Together:
+    """What is made of all the grades: a table, and what they say together."""
+
+    def __init__(self, bank: Bank, summary: Path | None, cohort: Path | None) -> None:
+        from mockint.cohort import Cohort, Summary
+        from mockint.report import clean
+
+        if cohort and cohort.suffix not in (".md", ".json"):
+            raise UsageError(
+                f"--cohort {cohort} is neither .md nor .json.", hint="Name a file with one of these endings."
+            )
+        self._bank, self._path, self._cohort, self._kept = bank, cohort, Cohort(bank), ExitStack()
+        self._table = None
+        if summary:
+            file = self._kept.enter_context(summary.open("w", newline="", encoding="utf-8-sig"))
+            self._table = Summary(file, bank, clean=clean)
+
+    def add(self, line: dict[str, Any]) -> None:
+        self._cohort.add(line)
+        if self._table:
+            self._table.add(line)
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Adds these lines, and ends the files."""
+        from mockint.cohort import markdown
+        from mockint.report import clean
+        from mockint.store import write
+
+        for line in lines:
+            self.add(json.loads(line))
+        self._kept.close()
+        if self._path:
+            report = self._cohort.result()
+            data = self._path.suffix == ".json"
+            write(self._path, report.model_dump_json(indent=1) if data else markdown(report, self._bank, clean=clean))
+
+
+def _written(out: str) -> Iterator[str]:
+    """Yields all lines of an --out file or folder, those of earlier runs too."""
+    from mockint.files import is_url, lines, listing
+
+    for place in listing(out, ".jsonl") if is_url(out) else [out]:
+        yield from lines(place)
+
+
+async def _grade_answers(
+    places: list[str], settings: Config, clock: Clock, results: Results, how: _How, told: _Told
+) -> None:
+    """Grades files of answers, with a bar where somebody watches."""
+    from mockint.batch import Batch, Questions, items
+    from mockint.files import count_lines, lines
+    from mockint.llm import Spending
+    from mockint.terminal import BatchBar
+
+    if not places:
+        return
+    questions, level = Questions(bank_of(settings)), settings.settings.interview.level
+    many = sum(map(count_lines, places))
+    spending = Spending(settings.settings.limits.usd_per_session)
+    with BatchBar(many) as bar:
+        async with _engine(settings, clock, questions, how, spending, many=many) as engine:
+            batch = Batch(engine, results, questions=questions, level=level, held=lambda: bar.step(spending.spent))
+            for place in places:
+                async for line in batch.grade(items(lines(place), Path(place).name)):
+                    told(line)
+                    bar.step(spending.spent)
+    if spending.unknown and spending.limit is not None:
+        typer.echo("Some calls have no known price: the limit could not be kept for these.", err=True)
+    if spending.met:
+        typer.echo(
+            f"{spending.spent:.2f} of {spending.limit:.2f} USD are spent; what is left was not graded.", err=True
+        )
+
+
+@asynccontextmanager
+async def _engine(
+    settings: Config, clock: Clock, questions: Questions, how: _How, spending: Spending, *, many: int
+) -> AsyncIterator[Engine]:
+    """Yields what grades: one grader, or two of which the second sees what the first is unsure of."""
+    from mockint.batch import Tiers
+
+    reference = settings.settings.models.grader
+    async with AsyncExitStack() as kept:
+        second = await kept.enter_async_context(_tier(reference, settings, clock, questions, how, spending, many=many))
+        if how.first is None:
+            yield second
+            return
+        if how.first == reference:
+            raise UsageError(f"{reference} is both --first and --model.", hint="Name a dearer one with --model.")
+        first = await kept.enter_async_context(_tier(how.first, settings, clock, questions, how, spending, many=many))
+        yield Tiers(first, second, unsure=how.unsure)
+
+
+@asynccontextmanager
+async def _tier(
+    reference: str, settings: Config, clock: Clock, questions: Questions, how: _How, spending: Spending, *, many: int
+) -> AsyncIterator[Engine]:
+    from mockint.batch import Desk, Here
+    from mockint.config import OFFLINE
+    from mockint.llm import Connections
+    from mockint.workers import ENOUGH, Job, cores, in_processes
+
+    level, at = settings.settings.interview.level, settings.at
+    async with AsyncExitStack() as kept:
+        if reference == OFFLINE:
+            job, count = Job(questions, level, at), how.workers or cores()
+            if how.votes > 1 and how.first is None:
+                raise UsageError(
+                    "The offline grader always votes the same.", hint="Leave out --votes, or name a --model."
+                )
+            if how.cluster:
+                from mockint.cluster import on_cluster
+
+                questions.read_all()
+                yield await kept.enter_async_context(on_cluster(how.cluster, job))
+            elif count > 1 and many >= ENOUGH:
+                questions.read_all()
+                yield await kept.enter_async_context(in_processes(job, workers=count))
+            else:
+                yield Here(
+                    job.desk(), at_once=1
+                )  # it waits for nobody, and so the grades come in the order of the answers
+            return
+        adapter: Callable[[str], Adapter] | None = None
+        at_once = how.at_once
+        if how.batch_api:
+            adapter, settings, at_once = _by_batch(settings, clock), _patient(settings), MOST_WAITING
+        elif how.cluster:
+            from mockint.cluster import calls_on_cluster
+
+            adapter = await kept.enter_async_context(calls_on_cluster(how.cluster, settings))
+        connections = Connections(settings, clock, adapter=adapter)
+        connections.spending = spending
+        kept.push_async_callback(connections.close)
+        maker = grader_of(settings, connections, reference, votes=how.votes)
+        yield Here(Desk(questions, level, maker, clock, at), at_once=at_once)
+
+
+def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
+    """Returns what makes an adapter that sends batches."""
+    from mockint.llm.batches import BatchAdapter, Ledger
+
+    def made(reference: str) -> Adapter:
+        if settings.settings.library(reference) != "openai":
+            raise UsageError(
+                f"The batch endpoint of {reference} is not spoken here.",
+                hint="Use a model of OpenAI's, or a server with an endpoint like OpenAI's; else leave out --batch-api.",
+            )
+        provider, _, name = reference.partition("/")
+        known = settings.settings.providers.get(provider)
+        return BatchAdapter(
+            reference,
+            served_as=name,
+            base_url=known.base_url if known else None,
+            api_key=settings.key(known) if known else None,
+            ledger=Ledger(settings.home / "batches.jsonl", clock=clock),
+            clock=clock,
+            told=lambda line: typer.echo(line, err=True),
+        )
+
+    return made
+
+
+def _patient(settings: Config) -> Config:
+    """Returns settings under which a reply may take as long as a batch may, and is asked for once, of one model."""
+    limits = settings.settings.limits.model_copy(update={"deadline_seconds": LONGEST_BATCH, "tries": 1})
+    models = settings.settings.models.model_copy(update={"fallback": ()})
+    return replace(settings, settings=settings.settings.model_copy(update={"limits": limits, "models": models}))
+
+
+def _grade_sessions(
+    sessions: list[tuple[Home, str]],
     settings: Config,
     clock: Clock,
     results: Results,
-    made: Callable[[dict[str, Any]], None],
+    told: _Told,
     *,
+    level: str | None,
     votes: int,
-    at_once: int,
+    usd: float | None,
 ) -> None:
-    """Grades a file of answers, with a bar where somebody watches."""
-    from mockint.batch import grade_answers, read_lines
-    from mockint.config import OFFLINE
-    from mockint.llm import Connections
-    from mockint.terminal import progress
+    from mockint.llm import Spending
 
-    connections = Connections(settings, clock)
-    maker = grader_of(settings, connections, settings.settings.models.grader, votes=votes)
-    bank, level = bank_of(settings), settings.settings.interview.level
-    lines = read_lines(path)
-    if settings.settings.models.grader == OFFLINE:
-        at_once = 1  # it waits for nobody, and so the grades come in the order of the answers
-
-    async def work() -> None:
-        with progress("grading", sum(bool(line.strip()) for line in lines)) as step:
-
-            def held(key: Key) -> bool:
-                found = results.holds(key)
-                if found:
-                    step()
-                return found
-
-            graded = grade_answers(
-                lines,
-                path.name,
-                bank,
-                level=level,
-                maker=maker,
-                clock=clock,
-                at_once=at_once,
-                held=held if results.begun else None,
+    reference = settings.settings.models.grader
+    shared = Spending(usd) if usd is not None else None
+    written: list[Path] = []
+    for place, name in sessions:
+        try:
+            made, path = grade_session(
+                place, name, settings, clock, reference, level=level, votes=votes, spending=shared
             )
-            async for line in graded:
-                made(line)
-                step()
+        except SessionError as exc:
+            line: dict[str, Any] = {"id": name, "error": {"code": exc.exit_code, "message": exc.what}}
+        else:
+            line = made.model_dump(mode="json")
+            written.append(path)
+        results.add(line)
+        told(line)
+    for path in written:
+        typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
 
-    run(connections.closing(work()))
 
-
-def _estimate(paths: list[Path], sessions: int, settings: Config, *, as_json: bool) -> None:
+def _estimate(places: list[str], sessions: int, settings: Config, how: _How, *, as_json: bool) -> None:
     """Says how many answers there are, and what a model would take to grade them."""
-    from mockint.batch import estimate, read_lines
+    from mockint.batch import Questions, estimate
     from mockint.config import OFFLINE
+    from mockint.files import lines
     from mockint.grading.judge import PROMPT
     from mockint.llm import Usage
     from mockint.llm.prices import priced
     from mockint.prompts import load_prompt
 
-    reference, bank = settings.settings.models.grader, bank_of(settings)
+    reference, questions = settings.settings.models.grader, Questions(bank_of(settings))
     prompt = load_prompt(settings.folders, PROMPT)
-    needed = sum((estimate(read_lines(path), bank, prompt) for path in paths), Usage())
+    needed = sum((estimate(lines(place), questions, prompt) for place in places), Usage())
+    needed = needed.times(how.votes)
     if reference == OFFLINE:
         needed = Usage(calls=needed.calls, usd=0.0)
     elif needed.calls:
-        needed = priced(needed, reference)
+        needed = priced(needed, reference, of="batches" if how.batch_api else "calls")
     if as_json:
-        told = {"model": reference, "answers": needed.calls, "sessions": sessions, **needed.model_dump()}
+        told = {"model": reference, "answers": needed.calls // how.votes, "sessions": sessions, **needed.model_dump()}
         typer.echo(json.dumps(told))
         return
     price = "an unknown price" if needed.usd is None else f"about {needed.usd:.2f} USD"
     tokens = f"{needed.prompt_tokens} tokens sent, {needed.completion_tokens} expected back"
-    typer.echo(f"{needed.calls} answers with {reference}: {tokens}, {price}. Nothing was graded.")
+    typer.echo(f"{needed.calls // how.votes} answers with {reference}: {tokens}, {price}. Nothing was graded.")
+    if how.first:
+        typer.echo(f"That is if {how.first} is unsure of all of them.", err=True)
     if sessions:
         typer.echo(f"And {sessions} interviews, which are not estimated.", err=True)
 
 
-def _holds_answers(given: str) -> bool:
+def _answers(given: str) -> list[str]:
+    """Returns the files of answers that an input of `grade` means: itself, or all in a folder; none when it means sessions."""
+    from mockint.files import is_url, listing
+    from mockint.store import LOG, Home
+
+    if is_url(given):
+        return [given] if given.endswith(".jsonl") else listing(given, ".jsonl")
     path = Path(given)
-    return path.suffix == ".jsonl" and path.name != "events.jsonl"
+    if not path.is_dir():
+        return [given] if path.suffix == ".jsonl" and path.name != LOG else []
+    if (path / LOG).is_file() or any(Home(home).sessions.is_dir() for home in (path, path.parent)):
+        return []
+    return sorted(str(file) for file in path.rglob("*.jsonl") if file.name != LOG)
 
 
 def _sessions(store: Home, given: str) -> list[tuple[Home, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from mockint import __version__
+from mockint.cli.plan import aim_of, drawn_review, drawn_today, wrapped
 from mockint.cli.shared import (
     Answers,
     AsJson,
@@ -35,16 +36,19 @@ from mockint.cli.shared import (
 from mockint.errors import GradingError, MockintError, SessionError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from mockint.bank import Bank, Question
+    from mockint.cli.plan import Drawn
     from mockint.clock import Clock
     from mockint.config import Config
     from mockint.events import SessionStarted
     from mockint.interview.interviewers import Interviewer
     from mockint.interview.room import Candidate, Room
     from mockint.llm import Connections, Exchange
+    from mockint.rubric import Rubric
     from mockint.store import Home
+    from mockint.study.plan import Aim
     from mockint.terminal import Screen
 
 
@@ -55,6 +59,10 @@ def start(
     level: Level = None,
     minutes: Annotated[Optional[int], typer.Option(help="The whole session's budget.", min=1, max=240)] = None,
     questions: Annotated[Optional[int], typer.Option(help="Ask at most so many.", min=1)] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Ask what is due again, by what you missed and when.")
+    ] = False,
+    planned: Annotated[bool, typer.Option("--plan", help="Hold today's next session of the plan.")] = False,
     seed: Annotated[Optional[int], typer.Option(help="The same seed draws the same questions.")] = None,
     model: ModelRef = None,
     interviewer: Annotated[Optional[str], typer.Option(help="The interviewer's model alone.")] = None,
@@ -80,6 +88,13 @@ def start(
     from mockint.store import Home, Log
     from mockint.terminal import Screen
 
+    besides = {"--track": track, "--loop": loop, "--question": question, "--questions": questions}
+    if planned:
+        besides |= {"--review": review, "--level": level, "--minutes": minutes}
+    if review or planned:
+        _alone("--plan" if planned else "--review", besides)
+    aim = aim_of(config, home) if planned else None
+    level = aim.level if aim else level
     chosen = {"models": only(interviewer=interviewer or model, grader=grader or model)}
     room_flags = only(level=level, minutes=minutes, self_rate=self_rate or None, strict_time=strict_time or None)
     flags = {**chosen, "interview": room_flags, "terminal": only(plain=plain or None)}
@@ -88,14 +103,24 @@ def start(
     clock = SystemClock()
     bank = bank_of(settings)
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
-    if loop:
+    about = loop
+    first: Mapping[str, Sequence[str]] = {}
+    if aim or review:
+        drawn = _drawn(settings, bank, clock, aim=aim, minutes=minutes, seed=seed)
+        if isinstance(drawn, str):
+            typer.echo("\n".join(wrapped(drawn)), err=True)
+            if as_json:
+                typer.echo(json.dumps({"id": None, "why": drawn}))
+            return
+        plan, minutes, about, first = drawn.questions, drawn.minutes, drawn.about, drawn.first
+    elif loop:
         plan, minutes = _loop(bank, loop, settings, seed=seed, besides=track or question or questions or minutes)
     else:
         plan = _plan(bank, track, question or [], settings, count=questions, minutes=minutes, seed=seed)
-    about = loop or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
+    about = about or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
     store, screen = Home(settings.home), Screen(plain=settings.settings.terminal.plain)
     session = store.new_id(clock.now(), about)
-    started = _started(session, bank, plan, settings, clock, seed=seed, minutes=minutes)
+    started = _started(session, bank, plan, settings, clock, seed=seed, minutes=minutes, first=first)
     candidate = _candidate(answers, settings, clock, screen)
     connections = Connections(settings, clock)
     connect = _connector(settings, connections, started.models.interviewer)
@@ -183,6 +208,24 @@ def _loop(bank: Bank, name: str, config: Config, *, seed: int, besides: object) 
     return choose_loop(bank, loop, level=config.settings.interview.level, seed=seed), loop.minutes
 
 
+def _alone(option: str, besides: Mapping[str, object]) -> None:
+    """Raises UsageError when an option is given beside one that brings the session's questions itself."""
+    if given := [name for name, value in besides.items() if value]:
+        raise UsageError(f"{option} draws its questions itself.", hint=f"Leave out {', '.join(given)}.")
+
+
+def _drawn(config: Config, bank: Bank, clock: Clock, *, aim: Aim | None, minutes: int | None, seed: int) -> Drawn | str:
+    """Returns what the plan or the review asks now, having said why; or what there is to say when it asks nothing."""
+    drawn = (
+        drawn_today(config, bank, clock, aim, seed=seed)
+        if aim
+        else drawn_review(config, bank, clock, minutes=minutes or config.settings.interview.minutes)
+    )
+    for line in () if isinstance(drawn, str) else drawn.told:
+        typer.echo("\n".join(wrapped(line, indent=2)), err=True)
+    return drawn
+
+
 def _started(
     session: str,
     bank: Bank,
@@ -192,10 +235,19 @@ def _started(
     *,
     seed: int,
     minutes: int | None,
+    first: Mapping[str, Sequence[str]],
 ) -> SessionStarted:
     from mockint.events import Planned, Roles, SessionStarted
     from mockint.interview.interviewers import PROMPTS
     from mockint.prompts import load_prompt
+
+    def rubric(question: Question) -> Rubric:
+        whole = bank.rubric(question)
+        if question.id not in first:
+            return whole
+        from mockint.study.review import leading  # fsrs costs 30 ms, and most interviews are no review
+
+        return leading(whole, first[question.id])
 
     settings = config.settings
     return SessionStarted(
@@ -203,7 +255,7 @@ def _started(
         at=clock.now(),
         t=0,
         session=session,
-        plan=tuple(Planned.of(question, bank.rubric(question)) for question in plan),
+        plan=tuple(Planned.of(question, rubric(question)) for question in plan),
         scale=bank.scale,
         level=settings.interview.level,
         minutes=minutes or max(settings.interview.minutes, sum(question.minutes for question in plan)),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mockint.grade import Grade
     from mockint.grading import Grader
     from mockint.grading.grader import Calls
-    from mockint.llm import Connections
+    from mockint.llm import Connections, Spending
     from mockint.report import Trust
     from mockint.store import Home
     from mockint.transcript import Transcript
@@ -132,8 +132,13 @@ def grade_session(
     *,
     level: str | None = None,
     votes: int = 1,
+    spending: Spending | None = None,
 ) -> tuple[Grade, Path]:
-    """Grades a session, writes the grade and the report, and returns the grade with its file."""
+    """Grades a session, writes the grade and the report, and returns the grade with its file.
+
+    Args:
+        spending: what several sessions may cost together; by default each has `limits.usd_per_session` to itself.
+    """
     from mockint.config import OFFLINE
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
@@ -146,7 +151,10 @@ def grade_session(
     events = read_log(store.log(name)).events
     transcript = fold(events)
     connections = Connections(config, clock)
-    count_spent(connections, events)
+    if spending:
+        connections.spending = spending
+    else:
+        count_spent(connections, events)
     maker = grader_of(config, connections, reference, votes=votes)
     with progress("grading", len(transcript.parts)) as done:
         work = grade_parts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from mockint import __version__
 from mockint.clock import Clock
@@ -42,6 +43,7 @@ async def grade_parts(
     clock: Clock,
     events: int | None = None,
     log_hash: str | None = None,
+    at: datetime | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Grade:
     """Returns the grade of an interview, or of one answer from elsewhere.
@@ -51,6 +53,7 @@ async def grade_parts(
         grader_for: makes a grader that keeps its exchanges in the given place; called once a question.
         events: how many events of the log were read; None without a log.
         log_hash: the hash of those events; by default the hash of what was said.
+        at: when the grade says that it was made; by default now.
         done: called after each question.
     """
     kept = [Calls() for _ in parts]
@@ -77,7 +80,7 @@ async def grade_parts(
             model=graders[0].model,
             votes=graders[0].votes,
             app=__version__,
-            at=clock.now(),
+            at=at or clock.now(),
             events=events,
             replies=replies_digest(exchanges) if exchanges else None,
         ),

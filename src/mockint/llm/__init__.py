@@ -72,6 +72,10 @@ class Usage(Frozen):
             calls=self.calls + other.calls,
         )
 
+    def times(self, count: int) -> Usage:
+        """Returns the usage of so many of these."""
+        return sum((self for _ in range(count)), Usage())
+
 
 class Exchange(Frozen):
     """One recorded exchange with a model: enough to play it again, and nothing secret."""
@@ -421,10 +425,15 @@ class Recorder:
 
 
 class Connections:
-    """Connects models and closes them: what `closing` awaits may use whatever was connected."""
+    """Connects models and closes them: what `closing` awaits may use whatever was connected.
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    Args:
+        adapter: makes the adapters, by their reference; by default each is this process's own.
+    """
+
+    def __init__(self, config: Config, clock: Clock, *, adapter: Callable[[str], Adapter] | None = None) -> None:
         self._config, self._clock = config, clock
+        self._made = adapter or self._adapter
         self._models: dict[str, Model] = {}
         self._paces: dict[str, Pace] = {}
         self._ways = Ways(config.home / "cache" / "ways.json")
@@ -455,7 +464,7 @@ class Connections:
             provider = reference.partition("/")[0]
             limits = self._config.settings.limits
             self._models[reference] = Model(
-                self._adapter(reference),
+                self._made(reference),
                 self._clock,
                 deadline_seconds=limits.deadline_seconds,
                 tries=limits.tries,
@@ -467,8 +476,11 @@ class Connections:
         try:
             return await work
         finally:
-            for model in self._models.values():
-                await model.adapter.close()
+            await self.close()
+
+    async def close(self) -> None:
+        for model in self._models.values():
+            await model.adapter.close()
 
     def _adapter(self, reference: str) -> Adapter:
         provider, _, name = reference.partition("/")

@@ -6,21 +6,22 @@ import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mockint.llm import Usage
 
 MAP = "model_prices_and_context_window_backup.json"
 
 
-def priced(usage: Usage, reference: str) -> Usage:
-    """Returns the usage with its price in US dollars; without one when the map does not know PROVIDER/MODEL."""
+def priced(usage: Usage, reference: str, *, of: Literal["calls", "batches"] = "calls") -> Usage:
+    """Returns the usage with its price in US dollars; without one when the map does not know PROVIDER/MODEL, or not what its batches cost."""
     rates = _rates()
     rate = rates.get(reference) or rates.get(reference.partition("/")[2], {})
-    fresh, written = rate.get("input_cost_per_token"), rate.get("output_cost_per_token")
+    tail = "_batches" if of == "batches" else ""
+    fresh, written = rate.get(f"input_cost_per_token{tail}"), rate.get(f"output_cost_per_token{tail}")
     if fresh is None or written is None:
         return usage
-    cached = rate.get("cache_read_input_token_cost", fresh)
+    cached = rate.get(f"cache_read_input_token_cost{tail}", fresh)
     paid = (usage.prompt_tokens - usage.cached_tokens) * fresh + usage.cached_tokens * cached
     return usage.model_copy(update={"usd": paid + usage.completion_tokens * written})
 

@@ -1,0 +1,256 @@
+"""The command about interviews that mockint did not record: import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from mockint.cli.shared import AsJson, ConfigFile, ContentDirs, HomeDir, bank_of, complain, me, settled, tracks_of
+from mockint.errors import ContentError, MockintError, UsageError
+
+if TYPE_CHECKING:
+    from mockint.bank import Bank
+    from mockint.config import Config
+    from mockint.imports import Interview, Matcher, Reading, Roles
+
+
+def import_interviews(
+    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Transcripts, or folders of them.")],
+    candidate: Annotated[
+        Optional[list[str]], typer.Option(help="Who the candidate is; repeatable, for files with different ones.")
+    ] = None,
+    align: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="TURN=QUESTION", help="Settle what a turn asks: a question, probe or none; repeatable."),
+    ] = None,
+    expect: Annotated[
+        Optional[list[str]], typer.Option(metavar="QUESTION", help="A question that should be asked; repeatable.")
+    ] = None,
+    loop: Annotated[Optional[str], typer.Option(help="A loop whose questions should be asked.")] = None,
+    track: Annotated[
+        Optional[list[str]], typer.Option(help="A track whose questions should be asked; repeatable.")
+    ] = None,
+    pseudonymise: Annotated[bool, typer.Option("--pseudonymise", help="Keep no names of people.")] = False,
+    name: Annotated[
+        Optional[list[str]], typer.Option(help="With --pseudonymise: somebody else's name to hide; repeatable.")
+    ] = None,
+    names_out: Annotated[
+        Optional[Path], typer.Option(help="With --pseudonymise: write here whose name became what.")
+    ] = None,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="The folder to write; for several interviews, where each gets its own. Default HOME/imports."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+    content: ContentDirs = None,
+) -> None:
+    """Turn transcripts of interviews held elsewhere into answers that `mockint grade` takes."""
+    from mockint.imports import ENDINGS, find, settlements
+
+    if (names_out or name) and not pseudonymise:
+        raise UsageError(
+            "--names-out and --name go with --pseudonymise.", hint="Add --pseudonymise, or leave them out."
+        )
+    settings = settled(config, home, content, {})
+    bank = bank_of(settings)
+    found = find(inputs)
+    if align and len(found.paths) != 1:
+        raise UsageError(f"--align goes with one file, not {len(found.paths)}.", hint="Import that file by itself.")
+    hand, expected = settlements(align or (), bank), _expected(settings, bank, expect, loop, track)
+    if not found.paths:
+        raise ContentError(
+            f"There is no transcript in {', '.join(map(str, inputs))}.",
+            hint=f"Their names end in {', '.join(ENDINGS)}.",
+        )
+    readings, failed = _read(found.paths)
+    made: list[tuple[Path, Interview]] = []
+    names: dict[str, dict[str, str]] = {}
+    if readings:
+        from mockint.imports import Matcher, Pseudonyms, interview, keep, pseudonymised
+
+        matcher = Matcher(bank)
+        several = len(found.paths) > 1
+        for reading in readings:
+            try:
+                roles = _roles(reading, matcher, candidate or [])
+                told = interview(reading, roles, matcher, settled=hand, expected=expected)
+                pseudonyms = Pseudonyms(roles, name or ())
+                if pseudonymise:
+                    told = pseudonymised(told, pseudonyms)
+                    _say_what_stands(pseudonyms.suspects(turn.text for turn in told.turns))
+                folder = settings.home / "imports" / told.stem if out is None else out / told.stem if several else out
+                if names_out and names_out.resolve().is_relative_to(folder.resolve()):
+                    raise UsageError(
+                        f"{names_out} lies in the folder that is to have no names.", hint="Write it elsewhere."
+                    )
+                if not told.answers:
+                    raise ContentError(
+                        f"{reading.path}: no question of the bank was found in it.{_unsure(told)}",
+                        hint="Say which turn asks which: --align TURN=QUESTION. See: mockint bank list",
+                    )
+                made.append((keep(told, folder), told))
+                names[told.stem] = {instead: given for given, instead in pseudonyms.names.items()}
+            except MockintError as exc:
+                failed.append((reading.path, exc))
+    if names_out and names:
+        from mockint.store import write
+
+        write(names_out, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
+    _report(made, failed, found.left_out, as_json=as_json)
+
+
+def _expected(
+    settings: Config, bank: Bank, named: list[str] | None, loop: str | None, tracks: list[str] | None
+) -> list[str]:
+    """Returns the ids of the questions that should be asked. Raises UsageError for one that there is not."""
+    from mockint.bank import load_loop
+
+    wanted = [bank.question(name).id for name in named or ()]
+    if loop:
+        rounds = load_loop(settings.folders, loop).rounds
+        wanted += [question.id for one in rounds for question in one.pool(bank)]
+    known = tracks_of(tracks)
+    return wanted + [question.id for question in bank.questions.values() if question.track in known]
+
+
+def _read(paths: tuple[Path, ...]) -> tuple[list[Reading], list[tuple[Path, MockintError]]]:
+    """Returns what could be read, each interview once, and what could not."""
+    from mockint.imports import read
+
+    readings: dict[tuple[str, str], Reading] = {}
+    failed: list[tuple[Path, MockintError]] = []
+    for path in paths:
+        try:
+            reading = read(path)
+        except MockintError as exc:
+            failed.append((path, exc))
+            continue
+        first = readings.setdefault((path.stem, reading.sha256), reading)
+        if first is not reading:
+            _note(f"{path} is the same as {first.path}, and is imported once.")
+    return list(readings.values()), failed
+
+
+def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
+    """Returns who is who: as it was said, or guessed, or asked where a person can answer. Raises UsageError."""
+    from mockint.imports import guess, named, pick
+    from mockint.terminal import a_person_is_here
+
+    names = reading.speakers
+    found = {one for given in wanted if (one := pick(names, given))}
+    there = f"The speakers are {', '.join(names)}."
+    if len(names) < 2:
+        raise ContentError(f"{reading.path}: only {names[0]} speaks in it.", hint="An interview has two sides.")
+    if len(found) == 1:
+        return named(names, found.pop(), "it was said", 1.0)
+    if wanted:
+        what = "more than one of them is a --candidate" if found else f"nobody in it is {' or '.join(wanted)}"
+        raise UsageError(f"{reading.path}: {what}.", hint=f"{there} Give one of them: --candidate NAME")
+    guessed = guess(reading.turns, matcher)
+    if guessed.sure:
+        return guessed
+    if not a_person_is_here():
+        raise UsageError(
+            f"{reading.path}: it is not sure who the candidate is.", hint=f"{there} Say it: --candidate NAME"
+        )
+    _note(f"Who is the candidate in {reading.path}? {there}")
+    while True:
+        given = typer.prompt("Candidate", default=_shown(guessed.candidate), err=True)
+        if chosen := pick(names, given):
+            return named(names, chosen, "it was said", 1.0)
+        _note(there)
+
+
+def _report(
+    made: list[tuple[Path, Interview]],
+    failed: list[tuple[Path, MockintError]],
+    left_out: tuple[Path, ...],
+    *,
+    as_json: bool,
+) -> None:
+    """Says what became of each file; raises when nothing became of any."""
+    for answers, told in made:
+        _tell(answers, told)
+    for _, exc in failed:
+        complain(exc)
+    if left_out:
+        _note(f"Left out, since their names are no transcripts': {', '.join(path.name for path in left_out[:8])}"
+              f"{' …' if len(left_out) > 8 else ''} ({len(left_out)}).")  # fmt: skip
+    if as_json:
+        document: dict[str, Any] = {
+            "imports": [{"answers": str(answers), **told.record()} for answers, told in made],
+            "failed": [{"path": str(path), "message": exc.what} for path, exc in failed],
+            "left_out": [str(path) for path in left_out],
+        }
+        typer.echo(json.dumps(document, ensure_ascii=False))
+    else:
+        for answers, _ in made:
+            typer.echo(str(answers))
+    if not made:
+        raise typer.Exit(UsageError.exit_code if _only_usage(failed) else ContentError.exit_code)
+
+
+def _only_usage(failed: list[tuple[Path, MockintError]]) -> bool:
+    return bool(failed) and all(isinstance(exc, UsageError) for _, exc in failed)
+
+
+def _tell(answers: Path, told: Interview) -> None:
+    name = told.source or told.stem
+    for problem in told.problems:
+        _note(f"{name}:{problem.line}: {problem.message}")
+    roles = told.roles
+    sure = "" if roles.confidence == 1 else f" (guessed, confidence {roles.confidence:.2f}: {roles.why})"
+    others = ", ".join(roles.interviewers)
+    many = "" if len(roles.interviewers) == 1 else ", all of them taken as interviewers"
+    _note(f"{name}: the candidate is {roles.candidate}{sure}; the other side is {others}{many}.")
+    for one in told.aligned:
+        how = "as you said" if one.by == "hand" else f"likeness {one.score:.2f}"
+        _note(f"  turn {one.turn}: {one.question} ({how})")
+    if told.left_out:
+        _note(f"  {len(told.left_out)} turns belong to no question, and are left out; import.json has them.")
+    if told.not_answered:
+        _note(f"  not answered: {', '.join(told.not_answered)}")
+    if told.not_asked:
+        few = ", ".join(told.not_asked[:6])
+        _note(f"  not asked: {few}{', …' if len(told.not_asked) > 6 else ''} ({len(told.not_asked)})")
+    if told.unsure:
+        _note(f"  not sure of {len(told.unsure)} turns, which were not taken as questions:")
+        for line in _unsure(told).splitlines()[1:]:
+            _note(line)
+        first = told.unsure[0]
+        _note(f"  settle one: --align {first.turn}={first.likely[0][0]}, or {first.turn}=probe")
+    if told.pseudonymised:
+        _note("  without the original and without names; only its hash is kept.")
+    else:
+        _note(f"  grade it: {me()} grade {answers}")
+
+
+def _unsure(told: Interview) -> str:
+    lines = []
+    for one in told.unsure:
+        likely = ", ".join(f"{question} {score:.2f}" for question, score in one.likely)
+        lines.append(f"    turn {one.turn} ({likely}): {_shown(one.text)[:90]}")
+    return "".join(f"\n{line}" for line in lines)
+
+
+def _say_what_stands(suspects: list[str]) -> None:
+    if suspects:
+        _note(f"These may be names that still stand in it: {', '.join(suspects)}. Hide one: --name {suspects[0]}")
+
+
+def _shown(text: str) -> str:
+    from mockint.report import clean
+
+    return clean(text)
+
+
+def _note(text: str) -> None:
+    indent = len(text) - len(text.lstrip())
+    typer.echo(" " * indent + _shown(text), err=True)

@@ -1,0 +1,420 @@
+"""The command that lays out the days up to an interview, and what `start` draws for a review and for the plan."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from mockint.cli.shared import (
+    AsJson,
+    ConfigFile,
+    ContentDirs,
+    HomeDir,
+    Level,
+    bank_of,
+    complain,
+    me,
+    only,
+    settled,
+    tracks_of,
+    transcript_of,
+)
+from mockint.errors import SessionError, UsageError
+
+if TYPE_CHECKING:
+    from mockint.bank import Bank, Loop, Question
+    from mockint.clock import Clock
+    from mockint.config import Config
+    from mockint.study import Sitting
+    from mockint.study.plan import Aim, Day, Plan, Slot
+    from mockint.study.review import Choice, Siblings
+
+WIDE = 80
+MANY = 3
+"""Tracks of a week that are still named; more are counted."""
+NEAR, LAST = 14, 7
+"""Days from today, and up to the interview, that are shown one by one; those between are summed up by weeks."""
+
+
+def plan(
+    on: Annotated[Optional[str], typer.Option("--date", help="The interview's day, such as 2026-12-01.")] = None,
+    loop: Annotated[Optional[str], typer.Option(help="Prepare for this company's or role's loop.")] = None,
+    track: Annotated[Optional[list[str]], typer.Option(help="Prepare for this track; repeatable.")] = None,
+    minutes_a_day: Annotated[Optional[int], typer.Option(help="45 by default.", min=15, max=480)] = None,
+    level: Level = None,
+    ics: Annotated[Optional[Path], typer.Option(help="Write the days into this iCalendar file as well.")] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="End the plan; the sessions stay.")] = False,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+    content: ContentDirs = None,
+) -> None:
+    """Lay out the days up to an interview; without options, show the plan as it stands today."""
+    from mockint.clock import SystemClock, local
+    from mockint.store import write
+    from mockint.study.plan import calendar, drop_aim, keep_aim
+
+    settings, clock = settled(config, home, content, {"interview": only(level=level)}), SystemClock()
+    if drop:
+        ended = drop_aim(settings.home)
+        typer.echo("The plan is ended; your sessions stay." if ended else "There is no plan.", err=True)
+        return
+    given = only(interview=on and _date(on), loop=loop, tracks=tracks_of(track) or None, minutes_a_day=minutes_a_day)
+    changed = bool(given or level)
+    today = local(clock.now()).date()
+    aim = _aim(settings, given, level, today) if changed else _kept(settings)
+    made = lay(settings, clock, aim)
+    if changed:
+        keep_aim(settings.home, aim)
+    if ics:
+        write(ics, calendar(made, clock.now()).decode())
+        typer.echo(f"Written: {ics}", err=True)
+    if as_json:
+        typer.echo(json.dumps(_as_data(made), ensure_ascii=False))
+    else:
+        typer.echo("\n".join(_text(made)))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What `start` is to ask."""
+
+    questions: tuple[Question, ...]
+    minutes: int
+    about: str
+    told: tuple[str, ...]
+    """What to say of it, each on a line of its own."""
+    first: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By question, the criteria that are probed first."""
+
+
+def drawn_review(settings: Config, bank: Bank, clock: Clock, *, minutes: int) -> Drawn | str:
+    """Returns the questions that test what is due, or what there is to say when nothing is."""
+    from mockint.clock import local
+    from mockint.study.review import choose_review, outlook
+
+    now = local(clock.now())
+    sittings, siblings = _history(settings, bank)
+    known = outlook(sittings, bank, now, siblings=siblings)
+    queue = [one for one in known if one.on <= now.date()]
+    level = settings.settings.interview.level
+    chosen = choose_review(queue, bank, sittings=sittings, level=level, minutes=minutes, siblings=siblings)
+    if chosen:
+        return _reviewing(chosen)
+    if queue:
+        shortest = min(bank.question(one.question).minutes for one in queue)
+        return f"{len(queue)} points are due, and none of their questions fits {minutes} minutes; the shortest takes {shortest}."
+    if known:
+        first = min(known, key=lambda one: (one.on, -one.urgency))
+        return f"Nothing is due. Next: {first.criterion} of {first.question}, on {first.on:%a %Y-%m-%d}."
+    return "Nothing is due: no answer is graded yet. Begin with: mockint start"
+
+
+def drawn_today(settings: Config, bank: Bank, clock: Clock, aim: Aim, *, seed: int) -> Drawn | str:
+    """Returns the questions of today's next session, or what there is to say when none is left. Raises UsageError after the interview."""
+    made = lay(settings, clock, aim, bank=bank)
+    if made.today > aim.interview:
+        raise UsageError(f"The interview was on {aim.interview}.", hint=_AGAIN)
+    slots = made.days[0].slots
+    sittings, siblings = _history(settings, bank)
+    for slot in slots:
+        if not slot.done and (drawn := _drawn(slot, settings, bank, clock, aim, sittings, siblings, seed=seed)):
+            return drawn
+    ahead = _ahead(made)
+    if not slots:
+        return f"The plan has nothing for today. {ahead}"
+    done = sum(slot.done is not None for slot in slots)
+    if done < len(slots):
+        return f"All of today's sessions are done, and nothing is left to review. {ahead}"
+    return f"All of today's sessions are done ({done} of {len(slots)}). {ahead}"
+
+
+def aim_of(config: Path | None, home: Path | None) -> Aim:
+    """Returns what the kept plan aims at. Raises UsageError when there is none."""
+    return _kept(settled(config, home, None, {}))
+
+
+def lay(settings: Config, clock: Clock, aim: Aim, *, bank: Bank | None = None) -> Plan:
+    from mockint.clock import local
+    from mockint.study.plan import lay_out
+
+    bank = bank or bank_of(settings)
+    sittings, siblings = _history(settings, bank)
+    return lay_out(aim, sittings, bank, local(clock.now()), loop=_loop(settings, aim), siblings=siblings)
+
+
+_AGAIN = "Set the next one with: mockint plan --date DATE, or end the plan with: mockint plan --drop"
+
+
+def _drawn(
+    slot: Slot,
+    settings: Config,
+    bank: Bank,
+    clock: Clock,
+    aim: Aim,
+    sittings: Sequence[Sitting],
+    siblings: Siblings,
+    *,
+    seed: int,
+) -> Drawn | None:
+    from mockint.clock import local
+    from mockint.study.plan import draw, draw_mock
+    from mockint.study.review import choose_review, due, outlook
+
+    now, told = local(clock.now()), (f"Today's plan: {slot.what}, {slot.minutes} minutes ({slot.why}).",)
+    loop = _loop(settings, aim)
+    match slot.kind:
+        case "review" | "light":
+            known = (due if slot.kind == "review" else outlook)(sittings, bank, now, siblings=siblings)
+            chosen = choose_review(
+                known, bank, sittings=sittings, level=aim.level, minutes=slot.minutes, siblings=siblings
+            )
+            return _reviewing(chosen, told) if chosen else None
+        case "mock" if loop and slot.rounds:
+            questions = draw_mock(bank, loop, slot.rounds, level=aim.level, seed=seed, sittings=sittings)
+            return Drawn(questions, slot.minutes, loop.name, told)
+        case "mock" | "practice":
+            questions = draw(
+                bank,
+                tracks=slot.tracks,
+                level=aim.level,
+                minutes=slot.minutes,
+                seed=seed,
+                sittings=sittings,
+                loop=loop if slot.kind == "practice" else None,
+            )
+            track = questions[0].track if len({one.track for one in questions}) == 1 else "mixed"
+            return Drawn(questions, slot.minutes, "mock" if slot.kind == "mock" else track, told)
+
+
+def _reviewing(chosen: Sequence[Choice], told: tuple[str, ...] = ()) -> Drawn:
+    lines = [f"- {choice.question.title}: {choice.because}." for choice in chosen]
+    return Drawn(
+        tuple(choice.question for choice in chosen),
+        sum(choice.question.minutes for choice in chosen),
+        "review",
+        (*told, *lines),
+        {
+            choice.question.id: choice.first
+            for choice in chosen
+            if any(d.question == choice.question.id for d in choice.tests)
+        },
+    )
+
+
+def _history(settings: Config, bank: Bank) -> tuple[list[Sitting], Siblings]:
+    """Returns what was sat, and which criteria ask for the same thing; these are not looked for while there is nothing to review."""
+    from mockint.store import Home
+    from mockint.study.review import find_siblings
+
+    sittings = _sittings(Home(settings.home))
+    return sittings, find_siblings(bank, cache=settings.home / "cache") if sittings else {}
+
+
+def _loop(settings: Config, aim: Aim) -> Loop | None:
+    from mockint.bank import load_loop
+
+    return load_loop(settings.folders, aim.loop) if aim.loop else None
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f"{text!r} is no date.", hint="Write it as year, month and day: --date 2026-12-01") from exc
+
+
+def _kept(settings: Config) -> Aim:
+    from mockint.study.plan import load_aim
+
+    if aim := load_aim(settings.home):
+        return aim
+    raise UsageError("There is no plan.", hint="Make one with: mockint plan --date 2026-12-01 --loop full-ai-engineer")
+
+
+def _aim(settings: Config, given: dict[str, Any], level: str | None, today: date) -> Aim:
+    """Returns what is aimed at: what was given, over what was kept. Raises UsageError for what no plan can be made of."""
+    from mockint.study.plan import Aim, load_aim
+
+    if "loop" in given and "tracks" in given:
+        raise UsageError("A loop brings its own tracks.", hint="Leave out --track, or --loop.")
+    try:
+        kept = load_aim(settings.home)
+    except SessionError:
+        if "interview" not in given:
+            raise
+        kept = None
+    before: dict[str, Any] = kept.model_dump() if kept else {"level": settings.settings.interview.level, "since": today}
+    if "loop" in given or "tracks" in given:
+        before |= {"loop": None, "tracks": ()}
+    whole = before | given | only(level=level)
+    if "interview" not in whole:
+        raise UsageError("When is the interview?", hint="Add its day: --date 2026-12-01")
+    if whole["interview"] < today:
+        raise UsageError(
+            f"{whole['interview']} is past: today is {today}.", hint="Give the day of an interview to come."
+        )
+    if before.get("interview") and before["interview"] < today:
+        whole["since"] = today
+    return Aim.model_validate(whole)
+
+
+def _text(made: Plan) -> list[str]:
+    """Returns the plan for 80 columns."""
+    aim = made.aim
+    what = aim.loop or ", ".join(aim.tracks) or "all tracks"
+    head = f"{_when(made)}: {what} at {aim.level}, {aim.minutes_a_day} min a day."
+    lines = [*wrapped(head), ""]
+    for past in made.past:
+        score = "" if past.score is None else f", {past.score:.2f}"
+        many = f"{_many(len(past.sessions), 'session')}, {_many(past.questions, 'question')}{score}"
+        lines.append(f"{_day(past.on)}  {many if past.sessions else '–'}")
+    for group in _groups(made):
+        lines += _lines(group[0], made.today) if len(group) == 1 else _week(group)
+    if made.today <= aim.interview:
+        lines.append(f"{_day(aim.interview)}  the interview")
+    for note in made.notes:
+        lines += ["", *wrapped(note)]
+    if made.next:
+        lines += ["", f"Today's next session: {me()} start --plan"]
+    if made.today > aim.interview:
+        lines += ["", _AGAIN]
+    return lines
+
+
+def _when(made: Plan) -> str:
+    left = (made.aim.interview - made.today).days
+    far = {0: "today", 1: "tomorrow"}.get(left, f"in {left} days")
+    day = f"{_told(made.aim.interview)} {made.aim.interview.year}"
+    return f"Interview on {day}, {far}" if left >= 0 else f"The interview was on {day}"
+
+
+def _lines(day: Day, today: date) -> list[str]:
+    name = f"{_day(day.on)}{'  today' if day.on == today else ''}"
+    if not day.slots:
+        return [f"{name}  –"]
+    lines = [name]
+    for slot in day.slots:
+        start = f"  {'done' if slot.done else '':<4} {slot.minutes:>3} min  "
+        lines += wrapped(f"{slot.what}: {slot.why}", start=start, indent=len(start))
+    return lines
+
+
+def _week(days: Sequence[Day]) -> list[str]:
+    slots = [slot for day in days for slot in day.slots]
+    review = sum(slot.minutes for slot in slots if slot.kind == "review")
+    practice = [slot for slot in slots if slot.kind == "practice"]
+    tracks = list(dict.fromkeys(track for slot in practice for track in slot.tracks))
+    named = ", ".join(tracks) if len(tracks) <= MANY else f"{len(tracks)} tracks"
+    told = [f"review, {review} min"] if review else []
+    if practice:
+        told.append(f"{named}, {sum(slot.minutes for slot in practice)} min")
+    start = f"{_day(days[0].on)} to {_told(days[-1].on)}  "
+    return wrapped("; ".join(told) or "–", start=start, indent=2)
+
+
+def _groups(made: Plan) -> list[list[Day]]:
+    """Returns the days in groups: the next two weeks and the last week day by day, those between by calendar weeks."""
+    groups: list[list[Day]] = []
+    for number, day in enumerate(made.days):
+        alone = number < NEAR or number >= len(made.days) - LAST
+        monday = day.on - timedelta(day.on.weekday())
+        if not alone and groups and len(groups) > NEAR and groups[-1][0].on >= monday:
+            groups[-1].append(day)
+        else:
+            groups.append([day])
+    return groups
+
+
+def wrapped(text: str, *, start: str = "", indent: int = 0) -> list[str]:
+    """Returns the text in lines of at most 80 columns, cut between words."""
+    return textwrap.wrap(
+        text, WIDE, initial_indent=start, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False
+    )
+
+
+def _ahead(made: Plan) -> str:
+    day = next((day for day in made.days[1:] if day.slots), None)
+    if day is None:
+        return f"The interview is on {made.aim.interview}."
+    return f"Next, on {_told(day.on)}: {'; '.join(f'{slot.what}, {slot.minutes} min' for slot in day.slots)}."
+
+
+def _day(on: date) -> str:
+    return f"{on:%a} {on.day:>2} {on:%b}"
+
+
+def _told(on: date) -> str:
+    return " ".join(_day(on).split())
+
+
+def _many(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
+
+
+def _as_data(made: Plan) -> dict[str, Any]:
+    data = asdict(made) | {"aim": made.aim.model_dump(mode="json")}
+    text: dict[str, Any] = json.loads(json.dumps(data, default=str))
+    return text
+
+
+def _sittings(store: Any) -> list[Sitting]:
+    """Returns the graded interviews; names the damaged ones."""
+    from mockint.study import Answered, Rating, Sitting
+
+    found = []
+    for name in store.ids():
+        if not store.grade_files(name):
+            continue
+        try:
+            transcript, grade = transcript_of(store, name), store.grade(name)
+        except SessionError as exc:
+            complain(exc)
+            continue
+        answers = []
+        for part, one in zip(transcript.parts, grade.answers, strict=True):
+            expected = part.rubric.expected(grade.target_level)
+            ratings = []
+            for verdict in one.verdicts:
+                criterion = part.rubric.by_id[verdict.criterion]
+                order = ("unprompted", "probe", "hint")
+                prompted = max((e.prompted for e in verdict.evidence), key=order.index, default=None)
+                ratings.append(
+                    Rating(
+                        criterion.id, criterion.weight, verdict.level, verdict.points, prompted, criterion in expected
+                    )
+                )
+            answers.append(
+                Answered(
+                    part.question.id,
+                    part.question.track,
+                    part.rubric.competency,
+                    one.state,
+                    one.score,
+                    one.coverage,
+                    part.seconds,
+                    part.budget_seconds,
+                    part.rating,
+                    tuple(ratings),
+                )
+            )
+        found.append(
+            Sitting(
+                name,
+                transcript.started.at,
+                grade.target_level,
+                grade.signal,
+                grade.score,
+                grade.coverage,
+                grade.stamp.model,
+                tuple(answers),
+            )
+        )
+    return found

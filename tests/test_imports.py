@@ -1,0 +1,473 @@
+"""Interviews that mockint did not record: what is read of them, who is who, which questions were asked, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+import yaml
+
+from mockint.bank import Bank, load_bank
+from mockint.errors import ContentError
+from mockint.imports import Matcher, Pseudonyms, asks, guess, may_ask, named, read
+from tests.conftest import ROOT, Ran, Run
+
+EXPORTS = Path(__file__).parent / "exports"
+LORA = (
+    "Explain LoRA to me. You've got an eight billion parameter model and twelve customers, each with their own style."
+)
+
+
+@cache
+def bank() -> Bank:
+    return load_bank([ROOT])
+
+
+@cache
+def matcher() -> Matcher:
+    return Matcher(bank())
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def written(text: str | bytes, name: str = "talk.vtt") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return written
+
+
+def spoken(path: Path) -> list[tuple[str, str]]:
+    return [(turn.speaker, turn.text) for turn in read(path).turns]
+
+
+def imported(done: Ran) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Returns the answers and the record of the one import that was made."""
+    answers = Path(done.out.strip())
+    lines = [json.loads(line) for line in answers.read_text().splitlines()]
+    return lines, json.loads((answers.parent / "import.json").read_text())
+
+
+# What is read
+
+
+def test_zoom_cues_of_one_speaker_are_one_turn_and_hesitation_is_kept() -> None:
+    turns = spoken(EXPORTS / "zoom.vtt")
+    assert [speaker for speaker, _ in turns[:4]] == ["Dana O'Neil", "José Lima", "Dana O'Neil", "José Lima"]
+    assert "wants to put BM25 alongside it. What do you gain" in turns[2][1]
+    assert turns[3][1].startswith("Um, so embeddings")
+    assert turns[3][1].endswith("Latency: one more query, but they run in parallel.")
+
+
+def test_teams_voices_over_lines_and_spans_are_kept_with_times_without_hours() -> None:
+    reading = read(EXPORTS / "teams.vtt")
+    assert reading.speakers == ("Priya Natarajan", "Sam Weber", "Mei Tanaka")
+    assert reading.turns[0].text == "Thanks, Sam. Before we start, I work on fraud models at a bank & like it."
+    assert reading.turns[2].text.endswith("is a few megabytes, and each customer gets one.")
+    assert [turn.start for turn in reading.turns] == [3.12, 8.0, 18.0, 32.0, 3637.0]
+
+
+@pytest.mark.parametrize("name", ["otter.srt", "otter.txt"])
+def test_otter_names_with_times_are_speakers(name: str) -> None:
+    turns = spoken(EXPORTS / name)
+    assert [speaker for speaker, _ in turns] == ["Ruth Abel", "Tom Ek", "Ruth Abel"]
+    assert "one in twenty, then about half" in turns[1][1]
+    assert turns[2][1] == "How would you say that to a dean?"
+
+
+def test_markdown_keeps_paragraphs_and_takes_a_list_for_words() -> None:
+    reading = read(EXPORTS / "notes.md")
+    assert reading.speakers == ("Interviewer", "Candidate")
+    assert "ranking model.\n\nSteps:\n- I wrote down both sides." in reading.turns[1].text
+    assert [(problem.line, "Steps" in problem.message) for problem in reading.problems] == [(7, True)]
+
+
+def test_markdown_headings_are_speakers_where_nothing_else_is() -> None:
+    reading = read(EXPORTS / "headings.md")
+    assert [turn.speaker for turn in reading.turns] == ["Lee", "Noor", "Lee", "Noor"]
+    assert not reading.problems
+
+
+def test_code_in_a_fence_keeps_its_comments_and_indentation(write: Any) -> None:
+    path = write(
+        "**Ada:** Type it.\n\n**Ben:** So:\n\n```\n# a comment\nfor x in y:\n    print(x)\n```\n\n## Part 2\n", "a.md"
+    )
+    assert read(path).turns[1].text.endswith("```\n# a comment\nfor x in y:\n    print(x)\n```")
+
+
+def test_stamped_text_and_json_lines_have_starts() -> None:
+    assert [turn.start for turn in read(EXPORTS / "stamped.txt").turns] == [5, 31, 62, 69]
+    assert [(turn.speaker, turn.start) for turn in read(EXPORTS / "turns.jsonl").turns] == [("Q", 3.5), ("A", 12)]
+
+
+def test_rolling_captions_are_said_once() -> None:
+    assert spoken(EXPORTS / "rolling.vtt") == [
+        ("Ada", "Can you explain Constitutional AI, from one end to the other, and what it doesn't solve?"),
+        ("Ben", "Um, so the model criticises its own replies by a list of principles"),
+    ]
+
+
+def test_a_candidate_who_says_words_twice_said_them_twice(write: Any) -> None:
+    cues = [
+        "Ada: Why?",
+        "Ben: I think, um,",
+        "Ben: um, I think",
+        "Ben: I think so",
+        "Ben: because of it",
+        "Ada: Good",
+        "Ben: ok",
+    ]
+    path = write("WEBVTT\n\n" + "".join(f"00:0{n}.000 --> 00:0{n}.900\n{cue}\n\n" for n, cue in enumerate(cues)))
+    assert spoken(path)[1][1] == "I think, um, um, I think I think so because of it"
+
+
+def test_damage_is_named_with_its_line_and_the_words_are_kept() -> None:
+    reading = read(EXPORTS / "damaged.vtt")
+    assert [problem.line for problem in reading.problems] == [8, 15]
+    assert (
+        reading.turns[1].text
+        == "I take two snapshots with tracemalloc and compare them, and look at caches that nobody bounds."
+    )
+
+
+def test_damaged_json_lines_go_on(write: Any) -> None:
+    lines = [
+        '{"speaker": "Q", "text": "Why?"}',
+        "{broken",
+        '{"speaker": 3, "text": "x"}',
+        '{"speaker": "A", "text": "\\ud800 so"}',
+    ]
+    reading = read(write("\n".join(lines), "a.jsonl"))
+    assert [problem.line for problem in reading.problems] == [2, 3]
+    assert reading.turns[1].text == "\N{REPLACEMENT CHARACTER} so"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_encodings_and_line_ends_of_windows_are_read(write: Any, encoding: str, newline: str) -> None:
+    text = (EXPORTS / "zoom.vtt").read_text(encoding="utf-8")
+    path = write(text.replace("\n", newline).encode(encoding))
+    assert spoken(path) == spoken(EXPORTS / "zoom.vtt")
+    assert not read(path).problems
+
+
+def test_one_broken_byte_in_utf8_is_named_and_the_rest_stays(write: Any) -> None:
+    data = (EXPORTS / "zoom.vtt").read_bytes().replace(b"loud and clear", b"loud \xff clear")
+    reading = read(write(data))
+    assert [problem.line for problem in reading.problems] == [9]
+    assert reading.speakers == ("Dana O'Neil", "José Lima")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b"\xef\xbb\xbf\r\n", "is empty", id="only a mark"),
+        pytest.param(bytes(range(256)) * 40, "no text", id="binary"),
+        pytest.param(b"WEBVTT\n\n00:01.000 --> 00:02.000\nhello there\n", "speaker", id="no names"),
+        pytest.param(b'{"id": "a", "question": "lora", "answer": "x"}', "answers already", id="answers"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_its_name(write: Any, data: bytes, told: str) -> None:
+    with pytest.raises(ContentError, match=told) as refused:
+        read(write(data, "talk.bin"))
+    assert "talk.bin:1" in refused.value.what
+
+
+# Who is who
+
+
+def test_who_asks_the_banks_questions_is_no_candidate_though_an_answer_is_like_them() -> None:
+    roles = guess(read(EXPORTS / "otter.txt").turns, matcher())
+    assert (roles.candidate, roles.sure) == ("Tom Ek", True)
+
+
+def test_three_speakers_are_never_guessed_and_needs_the_candidates_name(run: Run) -> None:
+    done = run("import", EXPORTS / "teams.vtt")
+    assert done.code == 2
+    assert "Priya Natarajan, Sam Weber, Mei Tanaka" in done.err
+    done = run("import", EXPORTS / "teams.vtt", "--candidate", "priya")
+    assert done.code == 0
+    assert "all of them taken as interviewers" in done.err
+    assert run("import", EXPORTS / "teams.vtt", "--candidate", "Bob").code == 2
+
+
+def test_a_person_at_the_terminal_is_asked(tmp_path: Path) -> None:
+    words = ["-m", "mockint", "import", str(EXPORTS / "teams.vtt"), "--out", str(tmp_path / "out")]
+    env = os.environ | {"MOCKINT_HOME": str(tmp_path), "COLUMNS": "200"}
+    child = pexpect.spawn(sys.executable, words, env=env, encoding="utf-8", timeout=20)
+    child.expect("Who is the candidate")
+    child.sendline("Priya Natarajan")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+    record = json.loads((tmp_path / "out" / "import.json").read_text())
+    assert record["speakers"][0] | {"turns": 0, "words": 0} == {
+        "name": "Priya Natarajan",
+        "role": "candidate",
+        "turns": 0,
+        "words": 0,
+    }
+
+
+# Which questions were asked
+
+
+@dataclass(frozen=True)
+class Figures:
+    precision: float
+    recall: float
+    near: float
+    """Recall of paraphrases that retell the question; the other ones name only its subject."""
+    listed: float
+    """Share of what was missed that is listed as unsure."""
+    false_alarms: int
+    """Other utterances that are listed as unsure."""
+
+
+RETOLD = 74
+"""So many paraphrases come first that retell the question, in the file's order."""
+
+
+def figures(*, start: int = 0, step: int = 1) -> Figures:
+    data = yaml.safe_load((EXPORTS / "paraphrases.yaml").read_text(encoding="utf-8"))
+    asked, other = data["asked"][start::step], data["other"][start::step]
+    said = [matcher().likely(row) for row in matcher().scores([entry["text"] for entry in asked])]
+    chat = [matcher().likely(row) for row in matcher().scores(other)]
+    right = [asks(likely) == entry["question"] for likely, entry in zip(said, asked, strict=True)]
+    taken = sum(asks(likely) is not None for likely in (*said, *chat))
+    missed = [likely for likely in said if asks(likely) is None]
+    near = right[: len(range(start, RETOLD, step))]
+    return Figures(
+        sum(right) / taken,
+        sum(right) / len(right),
+        sum(near) / len(near),
+        sum(map(may_ask, missed)) / len(missed),
+        sum(asks(likely) is None and may_ask(likely) for likely in chat),
+    )
+
+
+def test_measured_precision_and_recall_hold() -> None:
+    """As docs/importing.md tells them, over 100 paraphrases and 62 other utterances."""
+    whole, check = figures(), figures(start=1, step=2)
+    assert (whole.precision, check.precision) == (1.0, 1.0)
+    assert whole.recall >= 0.77
+    assert check.recall >= 0.80
+    assert whole.near == 1.0
+    assert whole.false_alarms <= 8
+
+
+def test_turns_that_match_nothing_are_probes_and_chatter_before_is_left_out(run: Run) -> None:
+    lines, record = imported(run("import", EXPORTS / "zoom.vtt"))
+    assert [line["question"] for line in lines] == ["hybrid-search", "reranking", "hnsw"]
+    roles = [turn["role"] for turn in lines[0]["turns"]]
+    assert roles == ["interviewer", "candidate", "interviewer", "candidate"]
+    assert "exact part number" in lines[0]["turns"][2]["text"]
+    assert [left["turn"] for left in record["left_out"]] == [1, 2]
+    assert [one["by"] for one in record["alignment"]] == ["similarity"] * 3
+
+
+def test_a_question_in_two_halves_with_a_yes_between_is_one(run: Run, write: Any) -> None:
+    text = (
+        "Q: You download a base model and type a question.\nA: Mm, yes.\n"
+        "Q: And it answers with three more quiz questions. Why does it do that, and what does instruction tuning change?\n"
+        "A: A base model continues text.\n"
+    )
+    lines, record = imported(run("import", write(text, "a.txt")))
+    assert [line["question"] for line in lines] == ["instruction-tuning"]
+    assert record["alignment"][0]["turn"] in (1, 3)
+
+
+def test_unsure_turns_are_listed_and_settled_by_hand(run: Run, write: Any) -> None:
+    path = write(
+        f"Q: {LORA}\nA: Small matrices.\nQ: Write down attention for me. Why the square root?\nA: To keep it small.\n",
+        "a.txt",
+    )
+    lines, record = imported(run("import", path))
+    assert [line["question"] for line in lines] == ["lora"]
+    (unsure,) = record["unsure"]
+    assert (unsure["turn"], unsure["taken_as"]) == (3, "lora")
+    assert unsure["candidates"][0]["score"] >= 0.19
+    lines, record = imported(run("import", path, "--align", "3=self-attention"))
+    assert [line["question"] for line in lines] == ["lora", "self-attention"]
+    assert (record["alignment"][1]["by"], record["unsure"]) == ("hand", [])
+    lines, record = imported(run("import", path, "--align", "3=none"))
+    assert [left["turn"] for left in record["left_out"]] == [3, 4]
+    _, record = imported(run("import", path, "--align", "3=probe"))
+    assert record["unsure"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        pytest.param("3", "settles nothing", id="no question"),
+        pytest.param("2=lora", "no interviewer's", id="candidate's turn"),
+        pytest.param("99=lora", "no interviewer's", id="no such turn"),
+        pytest.param("3=lorra", "did you mean 'lora'", id="unknown question"),
+    ],
+)
+def test_a_wrong_settlement_is_a_usage_error(run: Run, given: str, told: str) -> None:
+    done = run("import", EXPORTS / "zoom.vtt", "--align", given)
+    assert done.code == 2
+    assert told in done.err
+
+
+def test_not_asked_is_kept_apart_from_not_answered(run: Run) -> None:
+    done = run("import", EXPORTS / "zoom.vtt", "--expect", "hnsw", "--expect", "lora", "--track", "research")
+    _, record = imported(done)
+    assert record["not_answered"] == ["hnsw"]
+    assert record["not_asked"] == ["lora", *(q.id for q in bank().questions.values() if q.track == "research")]
+    graded = run("grade", done.out.strip(), "--json").json
+    states = {line["id"].partition("#")[2]: line["answers"][0]["state"] for line in graded}
+    assert states == {"hybrid-search": "graded", "reranking": "graded", "hnsw": "not_answered"}
+    loop = imported(run("import", EXPORTS / "zoom.vtt", "--loop", "ai-lab"))[1]
+    assert "kv-cache" in loop["not_asked"]
+    assert "reranking" not in loop["not_asked"]
+
+
+def test_empty_words_of_a_candidate_stay_an_error(run: Run, write: Any) -> None:
+    turns = [{"role": "interviewer", "text": "Why?"}, {"role": "candidate", "text": " "}]
+    done = run("grade", write(json.dumps({"id": "a", "question": "lora", "turns": turns}), "answers.jsonl"))
+    assert done.code == 6
+    assert "the answer is empty" in done.out
+
+
+# Names
+
+
+def test_pseudonyms_stand_for_names_in_words_ids_and_files(run: Run, write: Any, tmp_path: Path) -> None:
+    text = (EXPORTS / "zoom.vtt").read_text().replace("Great. So", "Great, JOSE. My colleague Peter asks, so")
+    path = write(text, "José Lima with Dana.vtt")
+    done = run("import", path, "--pseudonymise", "--name", "Peter Holm", "--names-out", "names.json")
+    folder = Path(done.out.strip()).parent
+    kept = "".join(file.name + file.read_text() for file in folder.iterdir()) + folder.name
+    assert {file.name for file in folder.iterdir()} == {"answers.jsonl", "import.json"}
+    for name in ("jos", "lima", "dana", "neil", "peter"):
+        assert name not in kept.lower().replace("answers.jsonl", "")
+    assert "Hi Candidate, good morning" in kept
+    assert "Great, Candidate. My colleague Person 1 asks" in kept
+    assert json.loads((tmp_path / "names.json").read_text())[folder.name] == {
+        "Candidate": "José Lima",
+        "Interviewer 1": "Dana O'Neil",
+        "Person 1": "Peter Holm",
+    }
+    assert run("grade", done.out.strip()).code == 0
+
+
+def test_a_name_that_is_a_word_is_hidden_only_with_its_capital() -> None:
+    names = Pseudonyms(named(("Will Young", "Ana Souza"), "Will Young", "", 1.0))
+    assert names.hide("Will, you will mail ana_souza@x.org, Anastasia.") == (
+        "Candidate, you will mail Interviewer 1_Interviewer 1@x.org, Anastasia."
+    )
+    assert names.suspects(["Thanks, Sasha. Thanks for that. Hi Candidate"]) == ["Sasha"]
+
+
+def test_names_are_not_written_beside_what_has_none(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    words = ("import", EXPORTS / "zoom.vtt", "--out", folder)
+    assert run(*words, "--pseudonymise", "--names-out", folder / "names.json").code == 2
+    assert not folder.exists()
+    assert run(*words).code == 0
+    done = run(*words, "--pseudonymise")
+    assert done.code == 2
+    assert "original.vtt holds the names" in done.err
+
+
+# What is kept
+
+
+def test_the_original_is_kept_byte_for_byte_and_the_same_file_gives_the_same_bytes(run: Run) -> None:
+    def kept() -> dict[str, bytes]:
+        folder = Path(run("import", EXPORTS / "zoom.vtt").out.strip()).parent
+        return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    first = kept()
+    assert first["original.vtt"] == (EXPORTS / "zoom.vtt").read_bytes()
+    assert kept() == first
+
+
+def test_another_interview_does_not_take_the_folder(run: Run, tmp_path: Path) -> None:
+    assert run("import", EXPORTS / "zoom.vtt", "--out", tmp_path / "out").code == 0
+    done = run("import", EXPORTS / "stamped.txt", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "something else" in done.err
+
+
+def test_a_folder_is_imported_with_what_can_be_and_the_rest_is_said(run: Run, tmp_path: Path) -> None:
+    deep = tmp_path / "all" / "week 1"
+    deep.mkdir(parents=True)
+    for name in ("zoom.vtt", "stamped.txt"):
+        (deep / name).write_bytes((EXPORTS / name).read_bytes())
+    (deep / "broken.srt").write_bytes(b"\x00\x01\x02" * 500)
+    (deep / "video.mp4").write_bytes(b"x")
+    done = run("import", tmp_path / "all", "--json")
+    assert done.code == 0
+    assert [Path(one["answers"]).parent.name.rpartition("-")[0] for one in done.json["imports"]] == ["stamped", "zoom"]
+    assert [Path(one["path"]).name for one in done.json["failed"]] == ["broken.srt"]
+    assert [Path(path).name for path in done.json["left_out"]] == ["video.mp4"]
+    assert "broken.srt:1" in done.err
+    answers = [one["answers"] for one in done.json["imports"]]
+    ids = [line["id"] for line in run("grade", *answers, "--json").json]
+    assert len(ids) == len(set(ids)) == 4
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00\x01" * 900, b"Ada: Hello.\nBen: Hello.\n"], ids=["empty", "binary", "no question"]
+)
+def test_nothing_imported_is_a_content_error(run: Run, write: Any, data: bytes) -> None:
+    done = run("import", write(data, "a.txt"), "--candidate", "Ben")
+    assert (done.code, done.out) == (3, "")
+    assert "a.txt" in done.err
+
+
+def test_a_folder_without_transcripts_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"x")
+    done = run("import", tmp_path)
+    assert done.code == 3
+    assert "no transcript" in done.err
+
+
+def test_words_reach_the_terminal_without_control_characters(run: Run, write: Any) -> None:
+    text = f"Q: {LORA}\nA: ok\nQ: Write down attention for me. Why the square root? \x07\x1b\nA: so\n"
+    done = run("import", write(text, "a\x1b[2Jb.txt"), "--candidate", "A")
+    assert "square root" in done.err
+    assert "\x1b" not in done.err
+    assert "\x07" not in done.err
+
+
+def test_an_hour_is_imported_in_two_seconds(run: Run, write: Any) -> None:
+    asked = [entry["text"] for entry in yaml.safe_load((EXPORTS / "paraphrases.yaml").read_text())["asked"][:12]]
+    cues: list[str] = []
+    for text in asked:
+        cues += [
+            f"Dana: {text}",
+            *(f"Ben: well, um, then part {n} of it depends on what we measured before" for n in range(41)),
+        ]
+        cues += [
+            text
+            for n in range(21)
+            for text in ("Dana: And how would you measure that?", f"Ben: With a set of {n} queries.")
+        ]
+    cues = cues[:1000]
+    blocks = (f"{n}\n00:{n * 3 // 60:02}:{n * 3 % 60:02}.000 --> 00:59:59.000\n{cue}\n\n" for n, cue in enumerate(cues))
+    path = write("WEBVTT\n\n" + "".join(blocks))
+    run("bank", "list")  # a cache of the bank's questions, as any home has it
+    began = time.process_time()
+    lines, _ = imported(run("import", path))
+    assert time.process_time() - began < 2
+    assert len(cues) == 1000
+    assert len(lines) == 12
+
+
+if __name__ == "__main__":
+    for title, found in (("all", figures()), ("chosen on", figures(step=2)), ("checked on", figures(start=1, step=2))):
+        sys.stdout.write(f"{title}: {found}\n")

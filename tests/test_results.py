@@ -1,0 +1,153 @@
+"""A batch's grades: each on the disk at once, none made twice, one line for each id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+
+from mockint.errors import UsageError
+from mockint.files import lines, listing
+from mockint.results import Results, key_of, made_by
+from tests.conftest import StandingClock
+
+STAMP: dict[str, Any] = {"transcript": "t", "rubric": "r", "prompt": "p", "grader": "judge", "model": "lab/m", "votes": 1}
+
+
+def grade(name: str, *, state: str = "scored", paid: bool = True, **stamp: Any) -> dict[str, Any]:
+    verdicts = [{"criterion": "c", "state": state}]
+    calls = [{"reply": "…"}] if paid else []
+    return {
+        "id": name,
+        "stamp": STAMP | stamp,
+        "target_level": "mid",
+        "answers": [{"verdicts": verdicts}],
+        "calls": calls,
+    }
+
+
+def error(name: str) -> dict[str, Any]:
+    return {"id": name, "error": {"code": 3, "message": "bad"}}
+
+
+KEY = key_of(**STAMP, level="mid")
+
+
+@pytest.fixture(params=["file", "folder"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    yield str(tmp_path / "g.jsonl") if request.param == "file" else "memory://grades"
+    fsspec.filesystem("memory").store.clear()
+
+
+def opened(place: str | None) -> Results:
+    return Results(place, clock=StandingClock())
+
+
+def written(place: str) -> list[dict[str, Any]]:
+    files = listing(place, ".jsonl") if "://" in place else [place]
+    return [json.loads(line) for file in files for line in lines(file)]
+
+
+def test_key_is_of_all_that_a_grade_rests_on() -> None:
+    assert made_by(grade("a")) == KEY
+    for name in STAMP:
+        other: dict[str, Any] = {name: 2 if name == "votes" else "other"}
+        assert made_by(grade("a", **other)) != KEY
+    assert made_by(grade("a", state="unscored")) is None, "it may go better"
+    assert made_by(error("a")) is None
+
+
+def test_grade_from_before_is_held_and_an_error_is_not(place: str) -> None:
+    first = opened(place)
+    first.add(grade("a"))
+    first.add(error("b"))
+    first.close()
+    again = opened(place)
+    assert again.begun
+    assert again.holds("a", KEY)
+    assert not again.holds("b", KEY)
+    assert not again.holds("a", b"another")
+    assert again.reused == 1
+    assert not again.added("a")
+    again.close()
+
+
+def test_newest_line_of_an_id_stays(place: str) -> None:
+    first = opened(place)
+    for line in (error("a"), grade("b")):
+        first.add(line)
+    first.close()
+    again = opened(place)
+    again.add(grade("a"))
+    again.close()
+    assert sorted(("error" in line, line["id"]) for line in written(place)) == [(False, "a"), (False, "b")]
+
+
+def test_same_words_have_a_grade_that_is_read_back(place: str) -> None:
+    results = opened(place)
+    assert results.same(KEY) is None
+    results.add(grade("ä"))
+    assert results.same(KEY) == grade("ä")
+    results.add(grade("b", model="lab/n"))
+    assert (results.same(key_of(**STAMP | {"model": "lab/n"}, level="mid")) or {})["id"] == "b"
+    results.close()
+    again = opened(place)
+    assert again.same(KEY) == grade("ä")
+    again.close()
+
+
+def test_without_a_place_what_was_paid_for_is_known_in_this_run() -> None:
+    results = opened(None)
+    results.add(grade("a", paid=False))
+    assert results.same(KEY) is None
+    results.add(grade("b"))
+    assert results.same(KEY) == grade("b")
+    assert results.added("a")
+    results.close()
+
+
+def test_write_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    path.write_text(json.dumps(grade("a")) + '\n{"id": "b", "st', encoding="utf-8")
+    results = opened(str(path))
+    results.add(grade("c"))
+    results.close()
+    assert [line["id"] for line in written(str(path))] == ["a", "c"]
+
+
+def test_line_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "g.jsonl"
+    path.write_text('# mine\n["x"]\n', encoding="utf-8")
+    results = opened(str(path))
+    results.add(grade("c"))
+    results.close()
+    assert path.read_text().startswith('# mine\n["x"]\n')
+
+
+def test_file_that_another_writes_is_refused(tmp_path: Path) -> None:
+    first = opened(str(tmp_path / "g.jsonl"))
+    with pytest.raises(UsageError, match="being written by another"):
+        opened(str(tmp_path / "g.jsonl"))
+    first.close()
+    opened(str(tmp_path / "g.jsonl")).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["g.jsonl"]
+
+
+def test_folder_gets_a_file_at_once_for_what_was_paid_and_else_when_there_is_enough() -> None:
+    clock = StandingClock()
+    results = Results("memory://paid", clock=clock)
+    results.add(grade("a", paid=False))
+    assert listing("memory://paid", ".jsonl") == []
+    results.add(grade("b"))
+    assert len(listing("memory://paid", ".jsonl")) == 1
+    results.add(grade("c", paid=False))
+    clock.sleep(60)
+    results.add(grade("d", paid=False))
+    assert len(listing("memory://paid", ".jsonl")) == 2
+    results.close()
+    assert [line["id"] for line in written("memory://paid")] == ["a", "b", "c", "d"]
+    fsspec.filesystem("memory").store.clear()
