@@ -95,6 +95,15 @@ def test_problem_is_told_with_its_place(
     assert any(line.startswith(file) and place in line and told in line for line in found), found
 
 
+def test_rubric_of_too_many_criteria_is_told(problems: Callable[..., list[str]]) -> None:
+    another = (
+        "  - {{id: another-{}, asks: Does the candidate say it?, weight: 1, expected_from: junior, cues: [one, two],\n"
+        "     levels: {{missed: Does not., met: Does.}}, probe: And then?}}\n"
+    )
+    found = problems(RUBRIC, "criteria:\n", "criteria:\n" + "".join(another.format(n) for n in range(8)))
+    assert any(line.startswith(RUBRIC) and "are too many for one answer" in line for line in found), found
+
+
 def test_rubric_without_a_question_is_told(problems: Callable[..., list[str]], tmp_path: Path) -> None:
     path = tmp_path / "rubrics" / "rag" / "hybrid-serch.yaml"
     path.parent.mkdir(parents=True)

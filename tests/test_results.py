@@ -15,7 +15,14 @@ from mockint.files import lines, listing
 from mockint.results import Results, key_of, made_by
 from tests.conftest import StandingClock
 
-STAMP: dict[str, Any] = {"transcript": "t", "rubric": "r", "prompt": "p", "grader": "judge", "model": "lab/m", "votes": 1}
+STAMP: dict[str, Any] = {
+    "transcript": "t",
+    "rubric": "r",
+    "prompt": "p",
+    "grader": "judge",
+    "model": "lab/m",
+    "votes": 1,
+}
 
 
 def grade(name: str, *, state: str = "scored", paid: bool = True, **stamp: Any) -> dict[str, Any]:

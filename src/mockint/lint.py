@@ -16,7 +16,7 @@ from mockint.evidence import gives_away, stems
 from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
 EXPECTED_SAMPLES = ("strong", "weak")
-FEWEST_CRITERIA, FEWEST_CUES = 4, 2
+FEWEST_CRITERIA, MOST_CRITERIA, FEWEST_CUES = 4, 8, 2
 LEAST_GAP = 0.35
 """By which the strong sample's score, by its stated levels, is above the weak one's."""
 TOO_ALIKE = 0.6
@@ -174,6 +174,10 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
     if len(rubric.criteria) < FEWEST_CRITERIA:
         yield document.problem(
             ("criteria",), f"has {len(rubric.criteria)}; {FEWEST_CRITERIA} at least tell answers apart"
+        )
+    if len(rubric.criteria) > MOST_CRITERIA:
+        yield document.problem(
+            ("criteria",), f"has {len(rubric.criteria)}; more than {MOST_CRITERIA} are too many for one answer"
         )
     if not rubric.study:
         yield document.problem(("study",), "names nothing to learn next")

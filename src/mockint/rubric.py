@@ -81,8 +81,8 @@ class Rubric(Frozen):
     question: Slug
     version: int = Field(ge=1)
     competency: Text
-    criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=8)
-    """The bank's own have four at least (lint); one made from a reference answer may have fewer."""
+    criteria: tuple[Criterion, ...] = Field(min_length=1, max_length=20)
+    """The bank's own have four to eight (lint); one made from a reference answer, or by a panel, may have fewer or more."""
     red_flags: tuple[RedFlag, ...] = ()
     answer: Text
     study: tuple[Study, ...] = ()

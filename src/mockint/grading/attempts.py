@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mockint import evidence
 from mockint.content import digest
@@ -82,7 +83,7 @@ def own_words(part: Part) -> Own:
     kept: list[evidence.Passage] = []
     attempts: list[Attempt] = []
     for turn in part.answers:
-        found = list(_attempts(turn))
+        found = _attempts(turn)
         attempts += found
         kept += [p for p in evidence.passages(turn.number, turn.text) if not _touches(p.text, turn.text, found)]
     return Own(tuple(kept), tuple(attempts))
@@ -93,7 +94,12 @@ def addressed(quote: str, turn: Turn) -> Attempt | None:
     return next((found for found in _attempts(turn) if _overlap(quote, found.quote, turn.text)), None)
 
 
-def _attempts(turn: Turn) -> Iterator[Attempt]:
+@lru_cache(maxsize=256)
+def _attempts(turn: Turn) -> tuple[Attempt, ...]:
+    return tuple(_found(turn))
+
+
+def _found(turn: Turn) -> Iterator[Attempt]:
     for paragraph in re.split(r"\n\s*\n", turn.text):
         foreign = _PATTERNS["others"].search(paragraph)
         if foreign:

@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol
 
@@ -538,8 +539,9 @@ def connect(reference: str, *, config: Config, clock: Clock) -> Model:
     return Connections(config, clock).alone(reference)
 
 
+@cache
 def strict_schema(schema: type[BaseModel]) -> dict[str, Any]:
-    """Returns the `response_format` that asks for a reply of this schema."""
+    """Returns the `response_format` that asks for a reply of this schema; it is made once, and not to be changed."""
     shape = schema.model_json_schema()
     return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": _closed(shape), "strict": True}}
 

@@ -123,7 +123,7 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
     told = f"{name}: {_without_keys(_told(exc, found), key)[:LONGEST_TOLD]}"
     if getattr(exc, "code", None) == "insufficient_quota":
         return ModelRefused(told, hint=QUOTA)
-    if any(isinstance(cause, ssl.SSLError) and cause.reason in MISCONFIGURED for cause in _causes(exc)):
+    if any(_tls(cause) in MISCONFIGURED for cause in _causes(exc)):
         return ModelRefused(told, hint=SECURE)
     if wrong := _set_up(exc, name, key):
         return wrong
@@ -202,11 +202,16 @@ def _where(exc: Exception) -> str:
 
 
 def _words(cause: BaseException) -> str:
-    if isinstance(cause, ssl.SSLError) and cause.reason:
-        return f"TLS: {cause.reason.replace('_', ' ').lower()}"
+    if reason := _tls(cause):
+        return f"TLS: {reason.replace('_', ' ').lower()}"
     if isinstance(cause, OSError) and (cause.errno or 0) > 0:
         return os.strerror(cause.errno or 0)
     return (str(cause).strip().splitlines() or [""])[0]
+
+
+def _tls(cause: BaseException) -> str | None:
+    """Returns why a TLS connection failed, in the library's own word; aiohttp's errors are of the kind and have none."""
+    return getattr(cause, "reason", None) if isinstance(cause, ssl.SSLError) else None
 
 
 def _request(exc: BaseException) -> object:

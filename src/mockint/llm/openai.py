@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,9 @@ class ChatAdapter:
     async def call(
         self, messages: Sequence[Message], *, schema: type[BaseModel] | None, on_text: OnText | None, deadline: float
     ) -> Raw:
-        asked = {**self._to, "messages": [message.model_dump() for message in messages], "timeout": deadline}
+        # In whole seconds, since litellm opens new connections for each new time-out; `Model` keeps to the deadline itself.
+        within = math.ceil(deadline)
+        asked = {**self._to, "messages": [message.model_dump() for message in messages], "timeout": within}
         if schema:
             raw = await self._negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
         else:
@@ -90,7 +93,9 @@ class OpenAIAdapter(ChatAdapter):
         # A local server needs no key, and the library insists on one.
         key = api_key or ("none" if base_url else None)
         try:
-            self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0)
+            self._client = openai.AsyncOpenAI(
+                base_url=base_url, api_key=key, max_retries=0, http_client=openai.DefaultAioHttpClient()
+            )
         except openai.OpenAIError as exc:
             raise ModelRefused(
                 f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
