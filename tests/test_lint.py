@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from mockint.content import roots
+from mockint.content import read, roots
 from mockint.lint import lint
 from tests.conftest import ROOT
 
@@ -17,6 +19,19 @@ QUESTION, RUBRIC, SAMPLES = (
     "rubrics/rag/hybrid-search.yaml",
     "rubrics/rag/hybrid-search.answers.yaml",
 )
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped files are the same for every test, and reading all of them takes a second."""
+
+    def read_again(path: Path, kind: Any) -> Any:
+        return shipped(path, kind) if path.is_relative_to(ROOT) else read(path, kind)
+
+    monkeypatch.setattr("mockint.lint.read", read_again)
+
+
+shipped = cache(read)
 
 
 @pytest.fixture
