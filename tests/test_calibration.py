@@ -20,6 +20,7 @@ from mockint.calibration import (
     samples,
     shipped,
     shipped_figures,
+    state_of,
     told,
     try_out,
 )
@@ -180,6 +181,19 @@ def test_result_speaks_for_a_grade_until_its_rubric_changes(run: Run, tmp_path: 
     other = run(*start, "--content", tmp_path / "own").out.strip()
     assert mine not in run("report", other).out
     assert f"on {unseen.ratings} ratings of sample answers" in run("report", other).out
+
+
+def test_result_speaks_for_a_grade_in_whatever_order_the_criteria_were_asked_for(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a", "question": "hybrid-search", "answer": "BM25 matches the term."}')
+    (line,) = run("grade", "a.jsonl", "--json").json
+    run("calibrate", "--track", "rag")
+    bank = load_bank(roots())
+    rubric = bank.rubric(bank.question("hybrid-search"))
+    turned = rubric.model_copy(update={"criteria": rubric.criteria[::-1]})
+    grade = Grade.model_validate(line)
+    kept = tmp_path / "home" / "calibrations"
+    assert state_of(kept, grade, {"hybrid-search": turned}) == state_of(kept, grade, {"hybrid-search": rubric})
+    assert state_of(kept, grade, {"hybrid-search": turned}) is not None
 
 
 def test_shipped_figures_speak_for_the_offline_grader_that_they_were_measured_with_and_no_other(
