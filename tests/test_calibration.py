@@ -26,7 +26,7 @@ from mockint.calibration import (
 )
 from mockint.content import roots
 from mockint.errors import ContentError
-from mockint.grade import Grade
+from mockint.grades import Grade
 from mockint.grading.grader import offline
 from mockint.llm import Usage
 from tests.conftest import Run, StandingClock

@@ -69,7 +69,7 @@ def test_unanswered_session_ends_in_good_order_with_insufficient_evidence(run: R
         pytest.param(["start", "--nonsense"], 2, "No such option", id="flag"),
         pytest.param(["report", "2020"], 4, "no session", id="session"),
         pytest.param(["resume"], 4, "unfinished", id="nothing to resume"),
-        pytest.param(["report", "--format", "pdf"], 2, "'pdf'", id="format"),
+        pytest.param(["report", "--format", "docx"], 2, "'docx'", id="format"),
         pytest.param(["start", "--config", "none.toml"], 2, "'none.toml'", id="config"),
         pytest.param(["bank", "lint", "--content", "nowhere"], 3, "does not exist", id="content"),
         pytest.param(["start", "--answers", "none.yaml"], 3, "none.yaml", id="answers"),

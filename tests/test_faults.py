@@ -33,7 +33,7 @@ from mockint.config import Config, load_config
 from mockint.content import roots
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 from mockint.events import AnswerGiven, ClarificationGiven, ModelCalled, ProbeAsked
-from mockint.grade import Grade
+from mockint.grades import Grade
 from mockint.grading.grader import grade_parts, judges
 from mockint.grading.judge import ASKED_AGAIN
 from mockint.interview.interviewers import PROMPTS, ModelInterviewer, Spoken

@@ -12,7 +12,7 @@ import pytest
 
 from mockint.content import roots
 from mockint.errors import ModelRefused
-from mockint.grade import AnswerGrade, Scored, Unscored
+from mockint.grades import AnswerGrade, Scored, Unscored
 from mockint.grading import Opinion, Rated, Unrated, Words
 from mockint.grading.grader import differences, grade_parts, judges, offline, regrader
 from mockint.grading.offline import rate

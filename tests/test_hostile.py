@@ -17,7 +17,7 @@ import pytest
 from mockint.bank import load_bank
 from mockint.batch import part_of
 from mockint.content import roots
-from mockint.grade import AnswerGrade
+from mockint.grades import AnswerGrade
 from mockint.grading.attempts import own_words
 from mockint.grading.grader import grade_parts, judges, offline
 from mockint.llm import Model, Recorder

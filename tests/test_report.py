@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from mockint.grade import AnswerGrade, Grade, Scored, Stamp, Unscored
+from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Unscored
 from mockint.grading.grader import grade_parts, offline
 from mockint.llm import Exchange, Usage
 from mockint.report import (
@@ -17,10 +16,8 @@ from mockint.report import (
     as_data,
     clean,
     comparison,
-    html,
     markdown,
     moves,
-    pieces,
     practise_next,
     scorecard,
     sections,
@@ -169,33 +166,3 @@ def test_own_rating_is_set_beside_the_score() -> None:
     assert rows == [("Kettle", made.score, "graded", 5)]
     assert "an estimate, from" in about
     assert "The offline grader compares words" in about
-
-
-def test_page_asks_nobody_for_anything_and_runs_nothing() -> None:
-    now, made = graded(("question", "How <b>?"), ("answer", HOSTILE + ' <img src=x onerror=alert(1)> "quoted" ', 30))
-    page = html(now, made)
-    assert "&lt;script&gt;alert(1)" in page
-    for harm in ("<script", "<img", "\x1b", "\u202e", "http://", "https://", "@import", "url("):
-        assert harm not in page, harm
-    assert "default-src 'none'" in page
-
-
-def test_quotes_on_the_page_are_marked_and_linked_both_ways() -> None:
-    now, made = graded(*ANSWERED)
-    page = html(now, made)
-    marked = dict(re.findall(r'<mark><a href="#q1-([^"]+)">([^<]+)</a></mark>', page))
-    assert set(marked.values()) == {"Because of boiling.", "The boiling keeps the boiling steady."}
-    by_id = {verdict.criterion: verdict for verdict in made.answers[0].verdicts}
-    assert all(by_id[criterion].evidence[0].quote == quote for criterion, quote in marked.items())
-    assert 'id="q1-boiling"' in page
-    assert '“The boiling keeps the boiling steady.” <a href="#q1-turn2">turn 2</a>' in page
-    assert 'id="q1-turn2"' in page
-    anchors = set(re.findall(r'id="([^"]+)"', page))
-    assert set(re.findall(r'href="#([^"]+)"', page)) <= anchors
-
-
-def test_pieces_of_a_turn_are_the_turn() -> None:
-    now, made = graded(*ANSWERED)
-    (section,) = sections(now, made)
-    for turn in section.part.turns:
-        assert "".join(piece for piece, _ in pieces(section, turn)) == turn.text

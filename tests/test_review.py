@@ -13,7 +13,7 @@ import yaml
 import mockint.clock
 from mockint.bank import Bank, load_bank
 from mockint.content import roots
-from mockint.grade import Prompted
+from mockint.grades import Prompted
 from mockint.study import Answered, Rating, Sitting
 from mockint.study.review import (
     Due,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mockint.errors import SessionError
-from mockint.grade import AnswerGrade, Grade, Stamp
+from mockint.grades import AnswerGrade, Grade, Stamp
 from mockint.store import Home, Log, read_grade, read_log, write
 from tests.builders import AT, session
 

@@ -19,7 +19,7 @@ from mockint.bank import Loop, Question, Source
 from mockint.cli import app
 from mockint.config import Settings
 from mockint.events import EVENT
-from mockint.grade import Grade
+from mockint.grades import Grade
 from mockint.interview.script import Lines
 from mockint.rubric import Conversation, Rubric, Samples, Scale
 

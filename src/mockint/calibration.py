@@ -24,7 +24,7 @@ from mockint.batch import Said, part_of, read_lines, read_text
 from mockint.clock import Clock
 from mockint.content import Frozen, digest, near
 from mockint.errors import ContentError, UsageError
-from mockint.grade import Grade, Scored
+from mockint.grades import Grade, Scored
 from mockint.grading import Grader
 from mockint.grading.grader import AT_ONCE, Calls, grade_parts
 from mockint.llm import Usage

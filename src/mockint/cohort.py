@@ -31,7 +31,7 @@ from pydantic import Field, ValidationError
 from mockint.bank import Bank
 from mockint.content import Frozen
 from mockint.errors import ContentError
-from mockint.grade import AnswerGrade, AnswerState, Grade, Scored, Verdict
+from mockint.grades import AnswerGrade, AnswerState, Grade, Scored, Verdict
 from mockint.rubric import Rubric, Signal, load_rubric
 
 K = TypeVar("K", bound=Hashable)

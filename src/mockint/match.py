@@ -315,6 +315,6 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
     return product / length if length else 0.0
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)  # all phrases of the bank, and the latest answers
 def _stems(text: str) -> Stems:
     return frozenset(evidence.stems(text))

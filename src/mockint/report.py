@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 import jinja2
 
 from mockint.bank import Question
-from mockint.grade import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
+from mockint.grades import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
 from mockint.llm import Usage
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
-from mockint.transcript import Part, Transcript, Turn
+from mockint.transcript import Part, Transcript
 
 PRACTISE, PER_QUESTION = 3, 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -133,7 +134,13 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
     lines = [line for section in found for line in section.lines if line.verdict.state == "scored"]
     evidenced = [line for line in lines if line.verdict.evidence]
     return _template("report.md").render(
-        **_of_both(transcript, grade, found),
+        transcript=transcript,
+        started=transcript.started,
+        grade=grade,
+        sections=found,
+        advice=practise_next(found),
+        gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
+        tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
         trust=trust,
         asking=sum((exchange.usage for exchange in transcript.calls), Usage()),
         lines=lines,
@@ -147,47 +154,6 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
             if s.answer.score is not None and s.answer.score < transcript.started.scale.bands[1].from_score
         ],
     )
-
-
-def html(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> str:
-    """Returns the report as one page that asks nobody for anything: no script, no font, no picture from elsewhere."""
-    found = sections(transcript, grade)
-    rows, about = scorecard(transcript, grade, trust)
-    return _template("report.html", escaped=True).render(
-        **_of_both(transcript, grade, found),
-        about=about,
-        rated=any(own for *_, own in rows),
-    )
-
-
-def _of_both(transcript: Transcript, grade: Grade, found: tuple[Section, ...]) -> dict[str, Any]:
-    """Returns what the report in Markdown and the page both tell of."""
-    return {
-        "transcript": transcript,
-        "started": transcript.started,
-        "grade": grade,
-        "sections": found,
-        "advice": practise_next(found),
-        "gates": [flag.id for section in found for flag, _ in section.flags if flag.gate],
-        "tracks": list(dict.fromkeys(part.question.track for part in transcript.parts)),
-    }
-
-
-def pieces(section: Section, turn: Turn) -> list[tuple[str, str | None]]:
-    """Returns a turn's text cut at its quotes, each piece with the criterion that it is evidence for; of quotes that overlap, the first."""
-    spans = []
-    for line in section.lines:
-        for evidence in line.verdict.evidence:
-            start = turn.text.find(evidence.quote) if evidence.turn == turn.number else -1
-            if start >= 0:
-                spans.append((start, start + len(evidence.quote), line.criterion.id))
-    cut: list[tuple[str, str | None]] = []
-    at = 0
-    for start, end, criterion in sorted(spans):
-        if start >= at:
-            cut += [(_bare(turn.text[at:start]), None), (_bare(turn.text[start:end]), criterion)]
-            at = end
-    return [*cut, (_bare(turn.text[at:]), None)]
 
 
 def scorecard(
@@ -284,24 +250,260 @@ def stamp_differences(before: Grade, after: Grade) -> dict[str, tuple[str, str]]
     }
 
 
+def moved_data(move: Move) -> dict[str, Any]:
+    return {
+        "question": move.question,
+        "criterion": move.criterion,
+        "before": move.before and move.before.model_dump(mode="json"),
+        "after": move.after and move.after.model_dump(mode="json"),
+        "by": move.by,
+    }
+
+
 def comparison(before: Grade, after: Grade, *, names: tuple[str, str]) -> str:
     """Returns two grades side by side in words, the difference in their stamps first."""
-    unlike = stamp_differences(before, after)
     out = [f"Grade {names[0]} against grade {names[1]} of {before.id}", ""]
-    out += [f"  {name}: {old} → {new}" for name, (old, new) in unlike.items()] or [
-        "  made by the same grader in the same way"
-    ]
+    out += _stamps_told(stamp_differences(before, after))
     changed = "" if before.signal == after.signal else "  (changed)"
     out += ["", f"signal  {before.signal} → {after.signal}{changed}"]
     out += [f"score   {shown(before.score)} → {shown(after.score)}", ""]
     if before.target_level != after.target_level:
-        out += ["  another target level expects other criteria: what counts has changed, whatever moved", ""]
-    for move in moves(before, after):
-        by = "" if move.by is None else f"  {move.by:+.2f}"
-        out.append(f"  {move.question} · {move.criterion}: {_rating(move.before)} → {_rating(move.after)}{by}")
-    if not moves(before, after):
-        out.append("  no criterion moved")
+        out += ["  another target level expects other criteria: what counts has changed,", "  whatever moved", ""]
+    out += _moves_told(moves(before, after))
     return "\n".join(out) + "\n"
+
+
+@dataclass(frozen=True)
+class Sat:
+    """An interview with one of its grades."""
+
+    transcript: Transcript
+    grade: Grade
+    number: int
+
+    @property
+    def session(self) -> str:
+        return self.transcript.started.session
+
+    def part(self, question: str) -> Part | None:
+        return next((part for part in self.transcript.parts if part.question.id == question), None)
+
+    def answer(self, question: str) -> AnswerGrade | None:
+        return next((answer for answer in self.grade.answers if answer.question == question), None)
+
+
+def over_time(question: str, sat: Sequence[Sat]) -> dict[str, Any]:
+    """Returns one question's grades as data, the earliest interview first, each with what its stamp has unlike the one before.
+
+    The rubric's hash is this question's own. The hash of the log is left out: no two interviews have the same.
+
+    Args:
+        sat: interviews that have the question.
+    """
+    ordered = sorted(sat, key=lambda one: (one.transcript.started.at, one.session))
+    rows = []
+    for before, one in zip([None, *ordered], ordered, strict=False):
+        answer = one.answer(question) or AnswerGrade(question=question, state="not_asked")
+        rows.append(
+            {
+                "session": one.session,
+                "grade": one.number,
+                "began": one.transcript.started.at.isoformat(),
+                "grader": one.grade.stamp.model,
+                "stamps": _unlike(before, one, question) if before else {},
+                "state": answer.state,
+                "score": answer.score,
+                "levels": {v.criterion: v.level or "unscored" for v in answer.verdicts},
+            }
+        )
+    part = ordered[-1].part(question)
+    return {"question": question, "title": part.question.title if part else question, "grades": rows}
+
+
+def over_time_text(data: dict[str, Any], *, width: int = 80) -> str:
+    """Returns `over_time`'s data in words, the differences in the stamps first."""
+    rows = data["grades"]
+    out = [*_folded(f"{clean(data['title'])} ({data['question']}) over time", width), ""]
+    for number, row in enumerate(rows, 1):
+        out += _folded(f"{number:>3}  {row['began'][:10]}  {row['session']}, by {row['grader']}", width, hang=17)
+    out.append("")
+    for number, row in enumerate(rows[1:], 2):
+        out.append(f"how {number - 1} and {number} were graded:")
+        out += _stamps_told(row["stamps"], width)
+    names = list(dict.fromkeys(name for row in rows for name in row["levels"]))
+    cells = [["score", *(shown(row["score"]) for row in rows)]]
+    if any(row["state"] != "graded" for row in rows):
+        cells.append(["state", *(row["state"].replace("_", " ") for row in rows)])
+    cells += [[name, *(row["levels"].get(name, "–") for row in rows)] for name in names]
+    return "\n".join(out + ([""] if len(rows) > 1 else []) + _table(cells, width)) + "\n"
+
+
+def beside(first: Sat, second: Sat) -> dict[str, Any]:
+    """Returns two interviews as data: the stamps, the scores by track and by competency, and what moved on questions that both have."""
+    both = [part.question.id for part in first.transcript.parts if second.part(part.question.id)]
+    shared = [_only(one.grade, both) for one in (first, second)]
+    rubrics = [
+        question
+        for question in both
+        if (old := first.part(question)) and (new := second.part(question)) and old.rubric_hash != new.rubric_hash
+    ]
+    return {
+        "sessions": [first.session, second.session],
+        "grades": [first.number, second.number],
+        "began": [one.transcript.started.at.isoformat() for one in (first, second)],
+        "stamps": _unlike(first, second),
+        "rubrics": rubrics,
+        "signal": [first.grade.signal, second.grade.signal],
+        "score": [first.grade.score, second.grade.score],
+        "coverage": [first.grade.coverage, second.grade.coverage],
+        "tracks": _means(first, second, lambda part: part.question.track),
+        "competencies": _means(first, second, lambda part: part.rubric.competency),
+        "questions": [
+            {
+                "question": question,
+                "score": [answer.score if (answer := one.answer(question)) else None for one in (first, second)],
+                "state": [answer.state if (answer := one.answer(question)) else "not_asked" for one in (first, second)],
+            }
+            for question in both
+        ],
+        "moved": [moved_data(move) for move in moves(*shared)],
+    }
+
+
+def beside_text(data: dict[str, Any], *, width: int = 80) -> str:
+    """Returns `beside`'s data in words, the differences in the stamps first."""
+    out = []
+    for number in (0, 1):
+        out.append(
+            f"{number + 1}  {data['began'][number][:10]}  {data['sessions'][number]}, grade {data['grades'][number]}"
+        )
+    out += ["", *_stamps_told(data["stamps"], width)]
+    if data["rubrics"]:
+        out += _folded(f"  another rubric: {', '.join(data['rubrics'])}", width, hang=4)
+    old, new = data["signal"]
+    out += ["", f"signal  {old} → {new}{'' if old == new else '  (changed)'}"]
+    out += [f"score   {shown(data['score'][0])} → {shown(data['score'][1])}"]
+    for title, key in (("by track", "tracks"), ("by competency", "competencies")):
+        cells = [[title, "1", "2", "moved"]]
+        cells += [[row["name"], *map(_mean_told, row["mean"], row["of"]), _by(*row["mean"])] for row in data[key]]
+        out += ["", *_table(cells, width, heads=False)]
+    if not data["questions"]:
+        return "\n".join([*out, "", "no question is in both"]) + "\n"
+    cells = [["in both", "1", "2", "moved"]]
+    for row in data["questions"]:
+        told = [
+            shown(score) if state == "graded" else state.replace("_", " ")
+            for score, state in zip(row["score"], row["state"], strict=True)
+        ]
+        cells.append([row["question"], *told, _by(*row["score"])])
+    out += ["", *_table(cells, width, heads=False), ""]
+    lines = [
+        f"  {move['question']} · {move['criterion']}: {_level_told(move['before'])} → {_level_told(move['after'])}"
+        + ("" if move["by"] is None else f"  {move['by']:+.2f}")
+        for move in data["moved"]
+    ]
+    for line in lines or ["  no criterion moved"]:
+        out += _folded(line, width, hang=4)
+    return "\n".join(out) + "\n"
+
+
+def _unlike(before: Sat, after: Sat, question: str | None = None) -> dict[str, tuple[str, str]]:
+    """Returns the differences in the stamps of two interviews' grades; the rubric's hash only for one question."""
+    told = stamp_differences(before.grade, after.grade)
+    unlike = {name: two for name, two in told.items() if name not in ("transcript", "events", "rubric")}
+    if question and (old := before.part(question)) and (new := after.part(question)):
+        unlike |= {"rubric": (old.rubric_hash, new.rubric_hash)} if old.rubric_hash != new.rubric_hash else {}
+    scales = before.transcript.started.scale, after.transcript.started.scale
+    if scales[0] != scales[1]:
+        unlike["scale"] = (f"version {scales[0].version}", f"version {scales[1].version}")
+    return unlike
+
+
+def _only(grade: Grade, questions: Sequence[str]) -> Grade:
+    return grade.model_copy(update={"answers": tuple(one for one in grade.answers if one.question in questions)})
+
+
+def _means(first: Sat, second: Sat, of: Callable[[Part], str]) -> list[dict[str, Any]]:
+    """Returns for each name the mean score in either interview (None when nothing was scored) and of how many questions."""
+    scores: dict[str, tuple[list[float], list[float]]] = {}
+    for side, one in enumerate((first, second)):
+        for part in one.transcript.parts:
+            known = scores.setdefault(of(part), ([], []))
+            if (answer := one.answer(part.question.id)) and answer.score is not None:
+                known[side].append(answer.score)
+    return [
+        {
+            "name": name,
+            "mean": [round(sum(side) / len(side), 4) if side else None for side in sides],
+            "of": [len(side) for side in sides],
+        }
+        for name, sides in scores.items()
+    ]
+
+
+def _mean_told(mean: float | None, of: int) -> str:
+    return f"{shown(mean)} ({of})" if of else shown(mean)
+
+
+def _by(before: float | None, after: float | None) -> str:
+    return "" if before is None or after is None else f"{after - before:+.2f}"
+
+
+def _level_told(verdict: dict[str, Any] | None) -> str:
+    if verdict is None:
+        return "not rated"
+    return f"{verdict['level']} ({verdict['points']:.2f})" if verdict["state"] == "scored" else "unscored"
+
+
+def _stamps_told(unlike: Mapping[str, Sequence[str]], width: int = 80) -> list[str]:
+    """Returns a line for each difference; of a hash its beginning, which is enough to tell it from another."""
+    told = [f"  {name}: {_shortened(old)} → {_shortened(new)}" for name, (old, new) in unlike.items()]
+    return [
+        line for one in told or ["  made by the same grader in the same way"] for line in _folded(one, width, hang=4)
+    ]
+
+
+def _shortened(value: str) -> str:
+    return f"{value[:19]}…" if re.fullmatch(r"sha256:[0-9a-f]{64}", value) else clean(value)
+
+
+def _moves_told(moved: Sequence[Move], width: int = 80) -> list[str]:
+    out = []
+    for move in moved:
+        by = "" if move.by is None else f"  {move.by:+.2f}"
+        line = f"  {move.question} · {move.criterion}: {_rating(move.before)} → {_rating(move.after)}{by}"
+        out += _folded(line, width, hang=4)
+    return out or ["  no criterion moved"]
+
+
+def _folded(line: str, width: int, *, hang: int = 0) -> list[str]:
+    return (
+        textwrap.wrap(line, width, subsequent_indent=" " * hang, break_on_hyphens=False)
+        if len(line) > width
+        else [line]
+    )
+
+
+def _table(cells: Sequence[Sequence[str]], width: int, *, heads: bool = True) -> list[str]:
+    """Returns rows of a name and values as lines; when they are too wide, as several tables below one another.
+
+    Args:
+        heads: whether to head the columns with their numbers.
+    """
+    first = min(max(len(row[0]) for row in cells), width // 2)
+    column = max(len(value) for row in cells for value in (*row[1:], "00"))
+    fit = max(1, (width - first) // (column + 2))
+    out: list[str] = []
+    for start in range(1, len(cells[0]), fit):
+        end = min(start + fit, len(cells[0]))
+        out += [""] if out else []
+        if heads:
+            out.append((" " * first + "".join(f"  {number:<{column}}" for number in range(start, end))).rstrip())
+        for row in cells:
+            *above, name = textwrap.wrap(row[0], first, break_on_hyphens=True) or [""]
+            out += above
+            out.append((f"{name:<{first}}" + "".join(f"  {value:<{column}}" for value in row[start:end])).rstrip())
+    return out
 
 
 def shown(score: float | None) -> str:
@@ -311,6 +513,16 @@ def shown(score: float | None) -> str:
 def clean(text: str) -> str:
     """Returns the text without control characters and on one line: safe to print, and verbatim but for white space."""
     return " ".join(_CONTROL.sub("", text).split())
+
+
+def minutes(seconds: float) -> str:
+    """Returns minutes and seconds, as 3:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def bare(text: str) -> str:
+    """Returns the text without control and bidirectional characters; lines stay."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
 
 
 def _rating(verdict: Verdict | None) -> str:
@@ -338,18 +550,9 @@ def _inert(text: str) -> str:
     return text.replace("<", "&lt;")
 
 
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
-
-
-def _bare(text: str) -> str:
-    """Returns the text without control and bidirectional characters; lines stay."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n"))
-
-
-def _template(name: str, *, escaped: bool = False) -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=escaped,  # noqa: S701 (for Markdown, what people said goes through `inert` and `quoted`)
+        autoescape=False,  # noqa: S701 (for Markdown, what people said goes through `inert` and `quoted`)
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -359,9 +562,7 @@ def _template(name: str, *, escaped: bool = False) -> jinja2.Template:
     environment.filters["quoted"] = _quoted
     environment.filters["oneline"] = lambda text: " ".join(text.split())
     environment.filters["clean"] = lambda text: _inert(clean(text))
-    environment.filters["bare"] = _bare
-    environment.filters["pieces"] = pieces
-    environment.filters["minutes"] = _minutes
+    environment.filters["minutes"] = minutes
     environment.filters["score"] = shown
     environment.filters["money"] = lambda usd: "price unknown" if usd is None else f"{usd:.4f} USD"
     return environment.get_template(name)

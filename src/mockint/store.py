@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from mockint.content import near
 from mockint.errors import SessionError
 from mockint.events import EVENT, Event, SessionFinished, SessionStarted
-from mockint.grade import Grade
+from mockint.grades import Grade
 
 LOG = "events.jsonl"
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"

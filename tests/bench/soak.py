@@ -27,7 +27,7 @@ from mockint.config import load_config
 from mockint.content import digest, roots
 from mockint.errors import ModelError
 from mockint.events import AnswerGiven, ClarificationGiven, Event, ModelCalled, ProbeAsked
-from mockint.grade import Grade
+from mockint.grades import Grade
 from mockint.grading.grader import differences, grade_parts, judges, regrader
 from mockint.grading.judge import PROMPT
 from mockint.interview.interviewers import PROMPTS, ModelInterviewer

@@ -29,7 +29,7 @@ from pydantic import BaseModel, ValidationError
 
 from mockint.content import Frozen
 from mockint.events import ModelCalled
-from mockint.grade import Grade
+from mockint.grades import Grade
 from mockint.grading.judge import Ruling
 from mockint.interview.interviewers import Notes
 from mockint.interview.script import NO_MORE, Lines, load_script

@@ -41,6 +41,7 @@ for command in (
 ):
     app.command()(command)
 app.command("import")(imports.import_interviews)
+app.command("export")(sharing.export_session)
 for name in ("list", "show", "lint", "test", "stats", "new"):
     bank_app.command(name)(getattr(bank, f"bank_{name}"))
 for name in ("show", "path", "init"):

@@ -67,7 +67,7 @@ def grade(
     ] = None,
     summary: Annotated[Optional[Path], typer.Option(help="Write a table here, CSV, a row an answer.")] = None,
     cohort: Annotated[
-        Optional[Path], typer.Option(help="Write here what the grades say together: .md or .json.")
+        Optional[Path], typer.Option(help="Write here what the grades say together: .md, .html or .json.")
     ] = None,
     concurrency: Concurrency = 4,
     workers: Annotated[
@@ -192,9 +192,9 @@ class _Together:
         from mockint.cohort import Cohort, Summary
         from mockint.report import clean
 
-        if cohort and cohort.suffix not in (".md", ".json"):
+        if cohort and cohort.suffix not in (".md", ".html", ".json"):
             raise UsageError(
-                f"--cohort {cohort} is neither .md nor .json.", hint="Name a file with one of these endings."
+                f"--cohort {cohort} is none of .md, .html and .json.", hint="Name a file with one of these endings."
             )
         self._bank, self._path, self._cohort, self._kept = bank, cohort, Cohort(bank), ExitStack()
         self._table = None
@@ -210,6 +210,7 @@ class _Together:
     def write(self, lines: Iterable[str]) -> None:
         """Adds these lines, and ends the files."""
         from mockint.cohort import markdown
+        from mockint.pages import cohort_page
         from mockint.report import clean
         from mockint.store import write
 
@@ -218,8 +219,14 @@ class _Together:
         self._kept.close()
         if self._path:
             report = self._cohort.result()
-            data = self._path.suffix == ".json"
-            write(self._path, report.model_dump_json(indent=1) if data else markdown(report, self._bank, clean=clean))
+            match self._path.suffix:
+                case ".json":
+                    text = report.model_dump_json(indent=1)
+                case ".html":
+                    text = cohort_page(report, self._bank)
+                case _:
+                    text = markdown(report, self._bank, clean=clean)
+            write(self._path, text)
 
 
 def _written(out: str) -> Iterator[str]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def import_interviews(
-    inputs: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Transcripts, or folders of them.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="Transcripts, or folders of them; or exported sessions.")
+    ],
     candidate: Annotated[
         Optional[list[str]], typer.Option(help="Who the candidate is; repeatable, for files with different ones.")
     ] = None,
@@ -59,6 +61,9 @@ def import_interviews(
             "--names-out and --name go with --pseudonymise.", hint="Add --pseudonymise, or leave them out."
         )
     settings = settled(config, home, content, {})
+    if any(path.suffix.lower() == ".zip" for path in inputs):
+        _unpack(inputs, settings, as_json=as_json)
+        return
     bank = bank_of(settings)
     found = find(inputs)
     if align and len(found.paths) != 1:
@@ -104,6 +109,37 @@ def import_interviews(
 
         write(names_out, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
     _report(made, failed, found.left_out, as_json=as_json)
+
+
+def _unpack(paths: list[Path], settings: Config, *, as_json: bool) -> None:
+    """Puts exported sessions into the home folder. Raises the first error, once the others were tried."""
+    from mockint.sharing import is_export, unpack
+    from mockint.store import Home
+
+    if others := [path for path in paths if path.suffix.lower() != ".zip"]:
+        raise UsageError(
+            f"{others[0]} is no exported session.", hint="Import transcripts and exports one after another."
+        )
+    names: list[str] = []
+    failed: list[MockintError] = []
+    for path in paths:
+        try:
+            if path.exists() and not is_export(path):
+                raise ContentError(
+                    f"{path} is no exported session.",
+                    hint="Export one with: mockint export SESSION. Or unzip it first.",
+                )
+            names.append(unpack(path, Home(settings.home), _note))
+        except MockintError as exc:
+            failed.append(exc)
+    if as_json:
+        typer.echo(json.dumps({"sessions": names, "failed": [one.what for one in failed]}, ensure_ascii=False))
+    for name in () if as_json else names:
+        typer.echo(name)
+    for one in failed[1:]:
+        complain(one)
+    if failed:
+        raise failed[0]
 
 
 def _expected(

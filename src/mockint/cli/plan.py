@@ -24,7 +24,6 @@ from mockint.cli.shared import (
     only,
     settled,
     tracks_of,
-    transcript_of,
 )
 from mockint.errors import SessionError, UsageError
 
@@ -212,9 +211,10 @@ def _reviewing(chosen: Sequence[Choice], told: tuple[str, ...] = ()) -> Drawn:
 def _history(settings: Config, bank: Bank) -> tuple[list[Sitting], Siblings]:
     """Returns what was sat, and which criteria ask for the same thing; these are not looked for while there is nothing to review."""
     from mockint.store import Home
+    from mockint.study.index import sittings as read_sittings
     from mockint.study.review import find_siblings
 
-    sittings = _sittings(Home(settings.home))
+    sittings = read_sittings(Home(settings.home), damaged=complain)
     return sittings, find_siblings(bank, cache=settings.home / "cache") if sittings else {}
 
 
@@ -363,58 +363,3 @@ def _as_data(made: Plan) -> dict[str, Any]:
     data = asdict(made) | {"aim": made.aim.model_dump(mode="json")}
     text: dict[str, Any] = json.loads(json.dumps(data, default=str))
     return text
-
-
-def _sittings(store: Any) -> list[Sitting]:
-    """Returns the graded interviews; names the damaged ones."""
-    from mockint.study import Answered, Rating, Sitting
-
-    found = []
-    for name in store.ids():
-        if not store.grade_files(name):
-            continue
-        try:
-            transcript, grade = transcript_of(store, name), store.grade(name)
-        except SessionError as exc:
-            complain(exc)
-            continue
-        answers = []
-        for part, one in zip(transcript.parts, grade.answers, strict=True):
-            expected = part.rubric.expected(grade.target_level)
-            ratings = []
-            for verdict in one.verdicts:
-                criterion = part.rubric.by_id[verdict.criterion]
-                order = ("unprompted", "probe", "hint")
-                prompted = max((e.prompted for e in verdict.evidence), key=order.index, default=None)
-                ratings.append(
-                    Rating(
-                        criterion.id, criterion.weight, verdict.level, verdict.points, prompted, criterion in expected
-                    )
-                )
-            answers.append(
-                Answered(
-                    part.question.id,
-                    part.question.track,
-                    part.rubric.competency,
-                    one.state,
-                    one.score,
-                    one.coverage,
-                    part.seconds,
-                    part.budget_seconds,
-                    part.rating,
-                    tuple(ratings),
-                )
-            )
-        found.append(
-            Sitting(
-                name,
-                transcript.started.at,
-                grade.target_level,
-                grade.signal,
-                grade.score,
-                grade.coverage,
-                grade.stamp.model,
-                tuple(answers),
-            )
-        )
-    return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mockint.clock import Clock
     from mockint.config import Config
     from mockint.events import Event
-    from mockint.grade import Grade
+    from mockint.grades import Grade
     from mockint.grading import Grader
     from mockint.grading.grader import Calls
     from mockint.llm import Connections, Spending

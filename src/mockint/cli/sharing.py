@@ -1,9 +1,10 @@
-"""The commands that set grades beside one another, and that carry sessions elsewhere: compare."""
+"""The commands that set grades beside one another, and that carry sessions elsewhere: compare and export."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
@@ -11,51 +12,227 @@ from mockint.cli.shared import (
     AsJson,
     ConfigFile,
     HomeDir,
-    SessionName,
+    complain,
     settled,
+    transcript_of,
+    trust_in,
 )
-from mockint.errors import UsageError
+from mockint.errors import SessionError, UsageError
 
 if TYPE_CHECKING:
-    pass
+    from mockint.grades import Grade
+    from mockint.report import Sat
+    from mockint.sharing import Took
+    from mockint.store import Home
+    from mockint.transcript import Transcript
 
 
 def compare(
-    session: SessionName,
+    session: Annotated[Optional[str], typer.Argument(metavar="SESSION", help="An id, its beginning, or last.")] = None,
+    other: Annotated[Optional[str], typer.Argument(metavar="OTHER", help="A second session.")] = None,
     grades: Annotated[
-        Optional[tuple[int, int]], typer.Option(help="Two grades' numbers; the newest two by default.")
+        Optional[tuple[int, int]],
+        typer.Option(help="The grades' numbers; by default the newest two, or the newest of each session."),
+    ] = None,
+    question: Annotated[
+        Optional[str], typer.Option("--question", help="This question over time, in every session that has it.")
     ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
 ) -> None:
-    """Show which criteria moved between two grades of a session, and what differs in how they were made."""
-    from mockint.report import comparison, moves, stamp_differences
-    from mockint.store import Home
+    """Set two grades of a session, two sessions, or one question's grades over time beside one another."""
+    store = _store(config, home)
+    if question:
+        if session or grades:
+            raise UsageError("--question goes over all sessions.", hint=f"Say: mockint compare --question {question}")
+        _over_time(store, question, as_json=as_json)
+    elif not session:
+        raise UsageError("There is nothing to compare.", hint="Name a session, two of them, or --question ID.")
+    elif other:
+        _two_sessions(store, store.resolve(session), store.resolve(other), grades, as_json=as_json)
+    else:
+        _two_grades(store, store.resolve(session), grades, as_json=as_json)
 
-    store = Home(settled(config, home, None, {}).home)
-    name = store.resolve(session)
+
+def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_json: bool) -> None:
+    from mockint.report import comparison, moved_data, moves, stamp_differences
+
     numbers = [int(path.stem) for path in store.grade_files(name)]
     if grades is None and len(numbers) < 2:
+        many = "1 grade" if numbers else "no grade"
         raise UsageError(
-            f"The session {name!r} has {len(numbers)} grade.",
-            hint=f"Add one: mockint grade {name} --model PROVIDER/MODEL",
+            f"The session {name!r} has {many}.",
+            hint=f"Add one: mockint grade {name} --model PROVIDER/MODEL. Or name another session beside it.",
         )
     first, second = grades or (numbers[-2], numbers[-1])
     before, after = store.grade(name, first), store.grade(name, second)
     if not as_json:
         typer.echo(comparison(before, after, names=(str(first), str(second))), nl=False)
         return
-    moved = [
-        {
-            "question": move.question,
-            "criterion": move.criterion,
-            "before": move.before and move.before.model_dump(mode="json"),
-            "after": move.after and move.after.model_dump(mode="json"),
-            "by": move.by,
-        }
-        for move in moves(before, after)
-    ]
     unlike = stamp_differences(before, after)
     result = {"session": name, "grades": [first, second], "stamps": unlike, "signal": [before.signal, after.signal]}
+    moved = [moved_data(move) for move in moves(before, after)]
     typer.echo(json.dumps(result | {"score": [before.score, after.score], "moved": moved}, ensure_ascii=False))
+
+
+def _two_sessions(store: Home, first: str, second: str, grades: tuple[int, int] | None, *, as_json: bool) -> None:
+    from mockint.report import beside, beside_text
+
+    if first == second:
+        raise UsageError(f"{first!r} is named twice.", hint=f"Two grades of it: mockint compare {first}")
+    numbers = grades or (None, None)
+    data = beside(*(_sat(store, name, number) for name, number in zip((first, second), numbers, strict=True)))
+    typer.echo(json.dumps(data, ensure_ascii=False) if as_json else beside_text(data), nl=as_json)
+
+
+def _over_time(store: Home, question: str, *, as_json: bool) -> None:
+    from mockint.content import near
+    from mockint.report import over_time, over_time_text
+
+    found: list[Sat] = []
+    known: set[str] = set()
+    for name in store.ids():
+        try:
+            if store.grade_files(name):
+                one = _sat(store, name)
+                known |= {part.question.id for part in one.transcript.parts}
+                if one.part(question):
+                    found.append(one)
+        except SessionError as exc:
+            complain(exc)
+    if not found:
+        raise SessionError(
+            f"No graded session has the question {question!r}{near(question, known)}",
+            hint="What was asked: mockint history. What can be asked: mockint bank list",
+        )
+    data = over_time(question, found)
+    typer.echo(json.dumps(data, ensure_ascii=False) if as_json else over_time_text(data), nl=as_json)
+
+
+def _sat(store: Home, name: str, number: int | None = None) -> Sat:
+    from mockint.report import Sat
+
+    grade = store.grade(name, number)
+    return Sat(transcript_of(store, name), grade, number or int(store.grade_files(name)[-1].stem))
+
+
+def export_session(
+    sessions: Annotated[list[str], typer.Argument(metavar="SESSION…", help="An id, its beginning, or last.")],
+    out: Annotated[
+        Optional[Path], typer.Option(help="The zip to write; by default SESSION.zip, or SESSION-redacted.zip.")
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer.Option("--redact", help="Take out e-mail addresses, phone numbers, keys and addresses with user names."),
+    ] = False,
+    redact_word: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="TEXT", help="Also take out this name, employer or phrase; repeatable."),
+    ] = None,
+    redact_file: Annotated[
+        Optional[Path], typer.Option(metavar="FILE", help="Also take out the words of a file, one a line.")
+    ] = None,
+    anki: Annotated[
+        Optional[Path],
+        typer.Option(metavar="FILE.apkg", help="Cards of what was not met, for Anki; of several sessions, or of all."),
+    ] = None,
+    as_json: AsJson = False,
+    config: ConfigFile = None,
+    home: HomeDir = None,
+) -> None:
+    """Write a session as one file, to carry it elsewhere: `mockint import` unpacks it. Or write cards for Anki."""
+    store = _store(config, home)
+    redacting = redact or redact_word is not None or redact_file is not None
+    if anki:
+        if redacting or out:
+            raise UsageError("--out and --redact are for a session's zip.", hint="Leave them out with --anki.")
+        _cards(store, sessions, anki, as_json=as_json)
+        return
+    if len(sessions) != 1 or sessions == ["all"]:
+        raise UsageError("A zip holds one session.", hint="Export them one by one. --anki takes several.")
+    from mockint.sharing import Redactor, export, put, words_of
+
+    words = [*(redact_word or ()), *(words_of(redact_file) if redact_file else ())]
+    if blank := [word for word in words if not word.strip()]:
+        raise UsageError(f"{blank[0]!r} is no word to take out.", hint="Give --redact-word a name or a phrase.")
+    name = store.resolve(sessions[0])
+
+    def report(transcript: Transcript, grade: Grade) -> str:
+        from mockint.report import markdown
+
+        return markdown(transcript, grade, trust_in(store, transcript, grade))
+
+    redactor = Redactor(tuple(words)) if redacting else None
+    made = export(store, name, redactor=redactor, report=report)
+    path = out or Path(f"{made.session}{'-redacted' if made.took else ''}.zip")
+    put(path, made.data)
+    if made.took:
+        _say_what_was_taken(made.took, made.manifest.placeholders)
+    if as_json:
+        result = {"path": str(path), "session": made.session, "redacted": made.manifest.redacted}
+        result |= {"placeholders": made.manifest.placeholders, "files": sorted(made.manifest.files)}
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        typer.echo(str(path))
+
+
+def _say_what_was_taken(took: Took, counts: dict[str, int]) -> None:
+    from mockint.report import clean
+
+    if not counts:
+        typer.echo("Nothing was found to take out.", err=True)
+    else:
+        typer.echo(f"Taken out, in {sum(counts.values())} places of the files:", err=True)
+    width = max(map(len, counts), default=0)
+    for placeholder, many in counts.items():
+        shown, most = clean(took.stood_for[placeholder]), 6 if placeholder.startswith("[key") else 40
+        typer.echo(f"  {placeholder:<{width}}  {many:>4} ×  {shown[:most]}{'…' if len(shown) > most else ''}", err=True)
+    for word in took.unseen:
+        typer.echo(f"{clean(word)!r} was listed, and stands nowhere in it.", err=True)
+    if took.inside:
+        typer.echo(
+            f"Still there, inside longer words: {', '.join(took.inside)}. List these to take them out.", err=True
+        )
+    if took.fixed:
+        typer.echo(f"Still there, as words of the format itself: {', '.join(took.fixed)}.", err=True)
+    typer.echo(
+        "Read it before you send it: what is not listed and looks like no address, number or key stays.", err=True
+    )
+    typer.echo(
+        "Its manifest has the originals' hashes, by which a guess at what was taken out can be checked.", err=True
+    )
+
+
+def _cards(store: Home, sessions: list[str], path: Path, *, as_json: bool) -> None:
+    from mockint.sharing import anki, cards
+
+    if "all" in sessions:
+        names = [name for name in store.ids() if store.grade_files(name)]
+    else:
+        names = sorted({store.resolve(one) for one in sessions})
+    graded = []
+    for name in names:
+        try:
+            graded.append((transcript_of(store, name), store.grade(name)))
+        except SessionError as exc:
+            if "all" not in sessions:
+                raise
+            complain(exc)
+    made = cards(graded)
+    if not made:
+        raise SessionError(
+            "There is nothing to make a card of: no criterion is graded below its highest level.",
+            hint="Grade a session first, or name another.",
+        )
+    anki(made, path, timestamp=max(grade.stamp.at for _, grade in graded).timestamp())
+    many = "1 card" if len(made) == 1 else f"{len(made)} cards"
+    typer.echo(f"{many} of {len(graded)} {'session' if len(graded) == 1 else 'sessions'}.", err=True)
+    result: dict[str, Any] = {"path": str(path), "cards": [[card.question, card.criterion] for card in made]}
+    typer.echo(json.dumps(result) if as_json else str(path))
+
+
+def _store(config: Path | None, home: Path | None) -> Home:
+    from mockint.store import Home
+
+    return Home(settled(config, home, None, {}).home)

@@ -25,14 +25,19 @@ from mockint.errors import SessionError, UsageError
 if TYPE_CHECKING:
     from mockint.clock import Clock
     from mockint.config import Config
+    from mockint.grades import Grade
     from mockint.store import Home
     from mockint.transcript import Transcript
 
 
 def report(
     session: SessionName = "last",
-    kind: Annotated[str, typer.Option("--format", help="md, html or json.")] = "md",
+    kind: Annotated[str, typer.Option("--format", help="md, html, pdf or json.")] = "md",
     number: Annotated[Optional[int], typer.Option("--grade", help="Which grade; the newest by default.")] = None,
+    before: Annotated[
+        Optional[str],
+        typer.Option(help="In html and pdf, set it beside this: another session, or the number of an earlier grade."),
+    ] = None,
     out: Annotated[Optional[Path], typer.Option(help="Write it here, not to stdout.")] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
@@ -40,29 +45,47 @@ def report(
 ) -> None:
     """Print the report of a graded session."""
     from mockint.content import near
-    from mockint.report import as_data, html, markdown
+    from mockint.report import as_data, markdown
     from mockint.store import Home, write
     from mockint.terminal import Screen
 
-    if kind not in (kinds := ("md", "html", "json")):
-        raise UsageError(f"There is no format {kind!r}{near(kind, kinds)}", hint="Use --format md, html or json.")
+    if kind not in (kinds := ("md", "html", "pdf", "json")):
+        raise UsageError(f"There is no format {kind!r}{near(kind, kinds)}", hint="Use --format md, html, pdf or json.")
+    page = not as_json and kind in ("html", "pdf")
+    if before and not page:
+        raise UsageError("--before is for pages.", hint="Add --format html; or see: mockint compare")
+    if kind == "pdf" and not as_json and out is None:
+        raise UsageError("A PDF is not for the terminal.", hint="Name a file: --out report.pdf")
     store = Home(settled(config, home, None, {}).home)
     graded = [one for one in store.ids() if store.grade_files(one)] if session == "last" else []
     name = graded[-1] if graded else store.resolve(session)
     transcript, found = transcript_of(store, name), store.grade(name, number)
     data = as_json or kind == "json"
     trust = trust_in(store, transcript, found)
-    text = (
-        json.dumps(as_data(transcript, found, trust), ensure_ascii=False, indent=1)
-        if data
-        else (html if kind == "html" else markdown)(transcript, found, trust)
-    )
+    if page:
+        from mockint.pages import print_page, report_page
+
+        text = report_page(transcript, found, trust, _earlier(store, name, before) if before else None)
+        if kind == "pdf" and out:
+            print_page(text, out)
+            return
+    elif data:
+        text = json.dumps(as_data(transcript, found, trust), ensure_ascii=False, indent=1)
+    else:
+        text = markdown(transcript, found, trust)
     if out:
         write(out, text)
     elif sys.stdout.isatty() and kind == "md" and not data:
         Screen.to_stdout().markdown(text)
     else:
         typer.echo(text, nl=data)
+
+
+def _earlier(store: Home, name: str, given: str) -> Grade:
+    """Returns the grade that is meant: one of this session by its number, or another session's newest."""
+    if given.isdecimal() and len(given) <= 4:
+        return store.grade(name, int(given))
+    return store.grade(store.resolve(given), None)
 
 
 def replay(
@@ -91,10 +114,10 @@ def replay(
 def _verify(store: Home, name: str, config: Config, number: int | None, *, as_json: bool) -> None:
     """Grades again from the recorded replies. Raises SessionError unless every verdict and point is the same."""
     from mockint.clock import SystemClock
-    from mockint.content import digest
     from mockint.grading.grader import differences, grade_parts, regrader
     from mockint.grading.judge import PROMPT
     from mockint.prompts import load_prompt
+    from mockint.sharing import counted_again, log_digest
     from mockint.store import read_log
     from mockint.transcript import fold
 
@@ -111,12 +134,17 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
             grader_for=maker,
             clock=clock,
             events=len(events),
-            log_hash=digest([event.model_dump(mode="json") for event in events]),
+            log_hash=log_digest(events),
         )
     )
     unlike = differences(found, again)
+    redacted, levels = found.stamp.redacted_from is not None, not unlike
+    if redacted and unlike:
+        unlike = differences(found, counted_again(found, events))
     if as_json:
-        typer.echo(json.dumps({"session": name, "verified": not unlike, "differences": unlike}, ensure_ascii=False))
+        result = {"session": name, "verified": not unlike, "differences": unlike}
+        about = {"redacted": True, "levels_verified": levels} if redacted else {}
+        typer.echo(json.dumps(result | about, ensure_ascii=False))
     if unlike:
         raise SessionError(
             f"The grade of {name!r} does not follow from what is recorded:\n"
@@ -128,8 +156,32 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
         if not verdicts:
             typer.echo("Nothing was graded in it, so there is nothing to verify.")
             return
+        if redacted:
+            _tell_of_redaction(found, levels=levels)
+            return
         typer.echo(f"Verified: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}.")
         typer.echo("Made again from what is recorded, every verdict and point came out the same.", err=True)
+
+
+def _tell_of_redaction(found: Grade, *, levels: bool) -> None:
+    verdicts = sum(len(answer.verdicts) for answer in found.answers)
+    if levels:
+        typer.echo(
+            f"Verified as redacted: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}."
+        )
+        told = "Made again from the redacted log and replies, every verdict and point came out the same."
+    else:
+        typer.echo(f"Verified as redacted, but for the levels: {verdicts} verdicts, signal {found.signal}.")
+        told = (
+            "The quotes stand in the answers, and the points, the score and the signal follow from the levels. The levels "
+            "themselves do not come out of the redacted words, and could not be verified."
+        )
+    typer.echo(told, err=True)
+    typer.echo(
+        "Words were taken out of this session after it was graded; that only they were changed cannot be seen from here. "
+        f"The grade was made of a transcript with the hash {found.stamp.redacted_from}.",
+        err=True,
+    )
 
 
 def _play(transcript: Transcript, clock: Clock, speed: float, *, as_json: bool) -> None:

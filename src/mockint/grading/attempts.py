@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from mockint import evidence
 from mockint.content import digest
-from mockint.grade import Attempt, AttemptKind
+from mockint.grades import Attempt, AttemptKind
 from mockint.transcript import Part, Turn
 
 _SELF = r"(?:me|my\s+\w+|this\s+(?:answer|response|candidate|transcript|interview)|the\s+candidate|every\s+criterion|all\s+(?:the\s+)?criteri\w+)"

@@ -11,7 +11,7 @@ from mockint import __version__
 from mockint.clock import Clock
 from mockint.content import digest
 from mockint.errors import SessionError
-from mockint.grade import Grade, Stamp
+from mockint.grades import Grade, Stamp
 from mockint.grading import Grader
 from mockint.grading.judge import Judge
 from mockint.grading.offline import OfflineGrader

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from mockint.content import digest
-from mockint.grade import AnswerGrade, Evidence, Prompted, Raised, Scored, Unscored, Verdict
+from mockint.grades import AnswerGrade, Evidence, Prompted, Raised, Scored, Unscored, Verdict
 from mockint.grading import Opinion, Rated, Unrated, Words
 from mockint.grading.attempts import own_words
 from mockint.rubric import Criterion, Rubric, Scale, Signal, TargetLevel, reaches

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from mockint.grade import AnswerState, Prompted
-from mockint.rubric import Signal, TargetLevel
+if TYPE_CHECKING:  # they bring pydantic, and a history that has not changed needs none of it
+    from mockint.grades import AnswerState, Prompted
+    from mockint.rubric import Signal, TargetLevel
 
 
 @dataclass(frozen=True)

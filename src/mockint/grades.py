@@ -100,6 +100,8 @@ class Stamp(Frozen):
     """How many events of the log the grade has read; None for an answer from elsewhere."""
     replies: str | None = None
     """The hash of the recorded replies; None when no model was asked."""
+    redacted_from: str | None = None
+    """The hash of the transcript that was graded, when words have been taken out of it since; None otherwise."""
 
 
 class Grade(Frozen):

@@ -1,0 +1,154 @@
+"""Grades beside one another: what made them is named before what moved, and a line fits a terminal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Verdict
+from mockint.report import Sat, beside, beside_text, comparison, over_time, over_time_text
+from mockint.transcript import fold
+from tests.builders import AT, planned, session, started
+from tests.conftest import ROOT, Run
+
+CANDIDATE = ROOT / "examples" / "candidate.yaml"
+LONG = "a-criterion-with-a-name-that-goes-on-and-on-and-on"
+
+
+def stamp(**changes: Any) -> Stamp:
+    values: dict[str, Any] = {
+        "transcript": "sha256:" + "1" * 64,
+        "rubric": "sha256:" + "2" * 64,
+        "prompt": "sha256:" + "3" * 64,
+        "grader": "judge",
+        "model": "lab/x",
+        "app": "0",
+        "at": AT,
+    }
+    return Stamp(**(values | changes))
+
+
+def grade(score: float | None, made_by: Stamp, *answers: AnswerGrade) -> Grade:
+    return Grade(id="s", stamp=made_by, target_level="mid", signal="hire", score=score, coverage=1, answers=answers)
+
+
+def answered(question: str, score: float, **levels: str) -> AnswerGrade:
+    points = {"missed": 0.0, "partial": 0.5, "met": 1.0}
+    verdicts: tuple[Verdict, ...] = tuple(
+        Scored(criterion=name.replace("_", "-"), level=level, points=points[level], evidence=(), reason="So.")
+        for name, level in levels.items()
+    )
+    return AnswerGrade(question=question, state="graded", score=score, coverage=1, verdicts=verdicts)
+
+
+def sat(day: int, score: float, made_by: Stamp, *answers: AnswerGrade) -> Sat:
+    plan = tuple(planned(answer.question) for answer in answers)
+    first = started(*plan, session=f"2026112{day}-1812-mixed-test", at=AT + timedelta(days=day))
+    return Sat(fold([first]), grade(score, made_by, *answers), 1)
+
+
+def narrow(text: str) -> bool:
+    return max(map(len, text.splitlines())) <= 80
+
+
+def test_two_grades_fit_a_terminal_with_the_stamps_first() -> None:
+    other = stamp(transcript="sha256:" + "4" * 64, model="a-provider/" + "m" * 90)
+    told = comparison(
+        grade(0.5, stamp(), answered("kettle", 0.5, **{LONG.replace("-", "_"): "missed"})),
+        grade(0.9, other, answered("kettle", 0.9, **{LONG.replace("-", "_"): "met"})),
+        names=("1", "2"),
+    )
+    assert narrow(told)
+    assert "transcript: sha256:111111111111… → sha256:444444444444…" in told
+    assert told.index("transcript:") < told.index("model:") < told.index("score") < told.index(LONG)
+    assert "+1.00" in told
+
+
+def test_one_question_over_time_is_in_order_with_each_stamp_beside_the_one_before() -> None:
+    first = sat(1, 0.5, stamp(), answered("kettle", 0.5, boiling="missed", pouring="met"))
+    second = sat(2, 0.9, stamp(model="lab/y"), answered("kettle", 0.9, boiling="met"))
+    data = over_time("kettle", [second, first])
+    assert [row["score"] for row in data["grades"]] == [0.5, 0.9]
+    assert [row["began"][:10] for row in data["grades"]] == ["2026-11-25", "2026-11-26"]
+    assert [row["stamps"] for row in data["grades"]] == [{}, {"model": ("lab/x", "lab/y")}]
+    told = over_time_text(data)
+    assert told.index("model: lab/x → lab/y") < told.index("score")
+    rows = [line.split() for line in told.splitlines()]
+    assert ["score", "0.50", "0.90"] in rows
+    assert ["boiling", "missed", "met"] in rows
+    assert ["pouring", "met", "–"] in rows
+
+
+def test_many_grades_of_a_question_go_below_one_another() -> None:
+    many = [sat(day, 0.5, stamp(), answered("kettle", 0.5, **{LONG.replace("-", "_"): "partial"})) for day in range(10)]
+    told = over_time_text(over_time("kettle", many))
+    assert narrow(told)
+    assert told.count("partial") == 10
+
+
+def test_rubric_that_changed_is_named_for_its_question_alone() -> None:
+    events = session(("question", "How?"))
+    old, (_, *said) = fold(events), events
+    other = started(planned().model_copy(update={"rubric_hash": "sha256:" + "9" * 64}))
+    new = fold([other, *said])
+    one = grade(0.5, stamp(), answered("kettle", 0.5, boiling="met"))
+    data = over_time("kettle", [Sat(old, one, 1), Sat(new, one, 1)])
+    assert data["grades"][1]["stamps"].keys() == {"rubric"}
+    assert beside(Sat(old, one, 1), Sat(new, one, 1))["rubrics"] == ["kettle"]
+
+
+def test_two_sessions_by_track_by_competency_and_on_what_both_have() -> None:
+    first = sat(1, 0.6, stamp(), answered("kettle", 0.2, boiling="missed"), answered("pot", 1.0, boiling="met"))
+    second = sat(2, 0.8, stamp(votes=3), answered("kettle", 0.8, boiling="met"))
+    data = beside(first, second)
+    assert data["tracks"] == [{"name": "rag", "mean": [0.6, 0.8], "of": [2, 1]}]
+    assert data["competencies"] == [{"name": "Kettles", "mean": [0.6, 0.8], "of": [2, 1]}]
+    assert [row["question"] for row in data["questions"]] == ["kettle"]
+    assert [(move["criterion"], move["by"]) for move in data["moved"]] == [("boiling", 1.0)]
+    assert data["stamps"] == {"votes": ("1", "3")}
+    told = beside_text(data)
+    assert told.index("votes: 1 → 3") < told.index("score") < told.index("by track") < told.index("in both")
+    assert "  kettle · boiling: missed (0.00) → met (1.00)  +1.00" in told
+    assert narrow(told)
+
+
+def test_sessions_with_no_question_in_common_say_so() -> None:
+    told = beside_text(
+        beside(sat(1, 1, stamp(), answered("kettle", 1, boiling="met")), sat(2, 1, stamp(), answered("pot", 1)))
+    )
+    assert told.endswith("no question is in both\n")
+    assert "made by the same grader in the same way" in told
+
+
+def test_commands_of_a_user(run: Run, tmp_path: Path) -> None:
+    names = [
+        run("start", "--question", "hybrid-search", "--answers", CANDIDATE, "--level", level).out.strip()
+        for level in ("mid", "senior")
+    ]
+    data = run("compare", *names, "--json").json
+    assert data["sessions"] == names
+    assert data["stamps"] == {"target_level": ["mid", "senior"]}
+    told = run("compare", "--question", "hybrid-search")
+    assert all(name in told.out for name in names)
+    assert narrow(told.out)
+    assert [row["session"] for row in run("compare", "--question", "hybrid-search", "--json").json["grades"]] == names
+    assert "did you mean 'hybrid-search'" in run("compare", "--question", "hybrid-serch").err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="nothing"),
+        pytest.param(("last", "last"), id="a session and itself"),
+        pytest.param(("last",), id="one grade"),
+        pytest.param(("last", "--question", "hybrid-search"), id="a session and a question"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(run: Run, words: tuple[str, ...]) -> None:
+    run("start", "--question", "hybrid-search", "--answers", CANDIDATE)
+    done = run("compare", *words)
+    assert done.code == 2
+    assert not done.out
