@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mockint.events import Planned
 from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Verdict
 from mockint.report import Sat, beside, beside_text, comparison, over_time, over_time_text
 from mockint.transcript import fold
@@ -92,12 +93,25 @@ def test_many_grades_of_a_question_go_below_one_another() -> None:
 def test_rubric_that_changed_is_named_for_its_question_alone() -> None:
     events = session(("question", "How?"))
     old, (_, *said) = fold(events), events
-    other = started(planned().model_copy(update={"rubric_hash": "sha256:" + "9" * 64}))
+    plan = planned()
+    other = started(Planned.of(plan.question, plan.rubric.model_copy(update={"version": 2})))
     new = fold([other, *said])
     one = grade(0.5, stamp(), answered("kettle", 0.5, boiling="met"))
     data = over_time("kettle", [Sat(old, one, 1), Sat(new, one, 1)])
     assert data["grades"][1]["stamps"].keys() == {"rubric"}
     assert beside(Sat(old, one, 1), Sat(new, one, 1))["rubrics"] == ["kettle"]
+
+
+def test_criteria_in_another_order_are_no_other_rubric() -> None:
+    events = session(("question", "How?"))
+    old, (_, *said) = fold(events), events
+    plan = planned()
+    turned = plan.rubric.model_copy(update={"criteria": plan.rubric.criteria[::-1]})
+    new = fold([started(Planned.of(plan.question, turned)), *said])
+    one = grade(0.5, stamp(), answered("kettle", 0.5, boiling="met"))
+    data = over_time("kettle", [Sat(old, one, 1), Sat(new, one, 1)])
+    assert data["grades"][1]["stamps"] == {"criteria": ("in one order", "in another")}
+    assert not beside(Sat(old, one, 1), Sat(new, one, 1))["rubrics"]
 
 
 def test_two_sessions_by_track_by_competency_and_on_what_both_have() -> None:

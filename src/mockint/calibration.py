@@ -277,7 +277,7 @@ def _ratings(answer: Gold, grade: Grade, rubric: Rubric) -> Iterable[Rating]:
 
 def _stamp(gold: Sequence[Gold], grades: Sequence[Grade], bank: Bank) -> dict[str, Any]:
     names = sorted({answer.question for answer in gold if answer.question in bank.questions})
-    rubrics = {name: _digest(bank.rubric(bank.question(name))) for name in names}
+    rubrics = {name: bank.rubric(bank.question(name)).digest for name in names}
     made = grades[0].stamp if grades else None
     return {
         "grader": made.grader if made else None,
@@ -462,15 +462,9 @@ def shipped(grade: Grade) -> Shipped | None:
     return found if same else None
 
 
-def _digest(rubric: Rubric) -> str:
-    """Returns the hash of a rubric, in whatever order its criteria stand: a review asks for them in another one."""
-    ordered = sorted(rubric.criteria, key=lambda criterion: criterion.id)
-    return digest(rubric.model_copy(update={"criteria": tuple(ordered)}).model_dump(mode="json"))
-
-
 def state_of(folder: Path, grade: Grade, rubrics: Mapping[str, Rubric]) -> Calibration | None:
     """Returns the newest kept calibration that speaks for the grade: the same grader, model, prompt, votes and rubrics."""
-    wanted = {name: _digest(rubric) for name, rubric in rubrics.items()}
+    wanted = {name: rubric.digest for name, rubric in rubrics.items()}
     made = grade.stamp
     found = []
     for path in folder.glob("*.json"):

@@ -345,7 +345,7 @@ def beside(first: Sat, second: Sat) -> dict[str, Any]:
     rubrics = [
         question
         for question in both
-        if (old := first.part(question)) and (new := second.part(question)) and old.rubric_hash != new.rubric_hash
+        if (old := first.part(question)) and (new := second.part(question)) and old.rubric.digest != new.rubric.digest
     ]
     return {
         "sessions": [first.session, second.session],
@@ -412,7 +412,10 @@ def _unlike(before: Sat, after: Sat, question: str | None = None) -> dict[str, t
     told = stamp_differences(before.grade, after.grade)
     unlike = {name: two for name, two in told.items() if name not in ("transcript", "events", "rubric")}
     if question and (old := before.part(question)) and (new := after.part(question)):
-        unlike |= {"rubric": (old.rubric_hash, new.rubric_hash)} if old.rubric_hash != new.rubric_hash else {}
+        if old.rubric.digest != new.rubric.digest:
+            unlike["rubric"] = (old.rubric.digest, new.rubric.digest)
+        elif old.rubric != new.rubric:
+            unlike["criteria"] = ("in one order", "in another")
     scales = before.transcript.started.scale, after.transcript.started.scale
     if scales[0] != scales[1]:
         unlike["scale"] = (f"version {scales[0].version}", f"version {scales[1].version}")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from mockint.content import Frozen, find, load
+from mockint.content import Frozen, digest, find, load
 from mockint.errors import ContentError
 
 TargetLevel = Literal["junior", "mid", "senior", "staff"]
@@ -97,6 +97,12 @@ class Rubric(Frozen):
     @cached_property
     def by_id(self) -> dict[str, Criterion]:
         return {criterion.id: criterion for criterion in self.criteria}
+
+    @cached_property
+    def digest(self) -> str:
+        """The hash of what it asks, in whatever order its criteria stand: a review asks for those that are due first."""
+        ordered = sorted(self.criteria, key=lambda criterion: criterion.id)
+        return digest(self.model_copy(update={"criteria": tuple(ordered)}).model_dump(mode="json"))
 
     def expected(self, level: TargetLevel) -> tuple[Criterion, ...]:
         """Returns what is expected of a candidate for this level; of one below all of it, what the question's lowest level expects."""

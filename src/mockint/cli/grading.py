@@ -134,7 +134,7 @@ def grade(
         typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
     if not told.count and not results.reused:
         raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
-    if told.count and not told.scored:
+    if told.count and not told.scored and not results.reused:
         raise GradingError("Nothing could be graded.", hint=why_not([told.first_bad]))
 
 

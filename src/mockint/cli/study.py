@@ -143,7 +143,7 @@ def _text(made: Trends) -> list[str]:
     if several:
         head += " Each grader's scores stand on lines of their own; the rest joins them."
     lines = wrapped(head)
-    lines += ["", *wrapped(f"Score by track, before and now; a grader is off by {made.noise:.2f} in one answer:")]
+    lines += ["", *wrapped(f"Score by track, before and now; {_error(made)}:")]
     for grader, _ in made.graders:
         mine = [line for line in made.tracks if line.grader == grader]
         if several and mine:
@@ -158,6 +158,12 @@ def _text(made: Trends) -> list[str]:
     for told in (_time(made), _prompting(made), _rated(made.self_rating), *_ready(made)):
         lines += wrapped(told, indent=2) if told else []
     return lines
+
+
+def _error(made: Trends) -> str:
+    told = f"the offline grader is off by {made.noise:.2f} in one answer"
+    others = any(grader != "offline" for grader, _ in made.graders)
+    return f"{told}, which is taken for the others too" if others else told
 
 
 def _named(grader: str) -> str:
