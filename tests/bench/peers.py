@@ -45,8 +45,8 @@ from mockint.prompts import load_prompt
 from mockint.transcript import Part
 
 HERE = Path(__file__).parent / "peers"
-JUDGEMENTS, CRITERIA = 1000, 8
-"""Eight are the most that a rubric may have; so many answers are graded that the judgements are 1,000."""
+JUDGEMENTS, CRITERIA = 1000, 10
+"""So many answers are graded, of so many criteria each, that the judgements are 1,000."""
 QUESTION, LONGEST = "hybrid-search", 300
 """The bank's question that is asked, and the seconds after which a client is given up."""
 QUIET = {
