@@ -12,7 +12,7 @@ import pytest
 
 from mockint.errors import UsageError
 from mockint.files import lines, listing
-from mockint.results import Results, key_of, made_by
+from mockint.results import Made, Results, key_of
 from tests.conftest import StandingClock
 
 STAMP: dict[str, Any] = {
@@ -25,13 +25,15 @@ STAMP: dict[str, Any] = {
 }
 
 
-def grade(name: str, *, state: str = "scored", paid: bool = True, **stamp: Any) -> dict[str, Any]:
-    verdicts = [{"criterion": "c", "state": state}]
+def grade(name: str, *, scored: int = 2, paid: bool = True, **stamp: Any) -> dict[str, Any]:
+    """Returns a grade of two criteria, of which so many are scored."""
+    verdicts = [{"criterion": f"c-{n}", "state": "scored" if n < scored else "unscored"} for n in range(2)]
     calls = [{"reply": "…"}] if paid else []
     return {
         "id": name,
         "stamp": STAMP | stamp,
         "target_level": "mid",
+        "coverage": scored / 2,
         "answers": [{"verdicts": verdicts}],
         "calls": calls,
     }
@@ -60,12 +62,49 @@ def written(place: str) -> list[dict[str, Any]]:
 
 
 def test_key_is_of_all_that_a_grade_rests_on() -> None:
-    assert made_by(grade("a")) == KEY
+    assert Made.of(grade("a")).key == KEY
     for name in STAMP:
         other: dict[str, Any] = {name: 2 if name == "votes" else "other"}
-        assert made_by(grade("a", **other)) != KEY
-    assert made_by(grade("a", state="unscored")) is None, "it may go better"
-    assert made_by(error("a")) is None
+        assert Made.of(grade("a", **other)).key != KEY
+    assert Made.of(error("a")).key is None
+
+
+def test_grade_with_something_unscored_is_not_held_since_it_may_go_better(place: str) -> None:
+    first = opened(place)
+    first.add(grade("a", scored=1))
+    first.close()
+    again = opened(place)
+    assert not again.begun
+    assert not again.holds("a", KEY)
+    assert again.same(KEY) is None
+    again.add(grade("a"))
+    again.close()
+    assert written(place) == [grade("a")]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "stays"),
+    [
+        pytest.param(grade("a", scored=1), grade("a", scored=0), True, id="nothing scored now"),
+        pytest.param(grade("a", scored=1), error("a"), True, id="an error"),
+        pytest.param(grade("a"), grade("a", scored=0, model="lab/n"), True, id="another grader that failed"),
+        pytest.param(grade("a"), grade("a", scored=1, model="lab/n"), False, id="another grader"),
+        pytest.param(grade("a", scored=0), grade("a", scored=0, model="lab/n"), False, id="nothing either time"),
+        pytest.param(grade("a"), grade("a", scored=0, transcript="u"), False, id="other words that failed"),
+    ],
+)
+def test_grade_stays_when_what_is_made_of_the_same_words_now_is_less(
+    place: str, before: dict[str, Any], now: dict[str, Any], stays: bool
+) -> None:
+    first = opened(place)
+    first.add(before)
+    first.close()
+    again = opened(place)
+    again.add(now, transcript="t")
+    assert again.kept == stays
+    assert again.added("a")
+    again.close()
+    assert written(place) == [before if stays else now]
 
 
 def test_grade_from_before_is_held_and_an_error_is_not(place: str) -> None:

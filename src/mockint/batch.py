@@ -284,13 +284,15 @@ class Batch:
         self._names: list[str] = []
         self._under_way: dict[str, bytes] = {}
         """The key of each id whose line is being graded."""
+        self._transcripts: dict[str, str] = {}
+        """The hash of what was said, of each id whose line is not written yet."""
         self._like: dict[bytes, list[str]] = {}
         """The ids of the answers that are word for word like the one of this key, which is being graded."""
 
     async def grade(self, items: Iterable[Item]) -> AsyncIterator[Line]:
         """Yields a line for each item that has no grade yet, as JSON data, as it is made and when it is written."""
         async for line in self._graded(items):
-            self._results.add(line)
+            self._results.add(line, transcript=self._transcripts.pop(line["id"], None))
             yield line
 
     async def _graded(self, items: Iterable[Item]) -> AsyncIterator[Line]:
@@ -321,7 +323,8 @@ class Batch:
             name, said = parsed(item, self._questions)
         except Ungradable as exc:
             return exc.line
-        keys = self._keys(said)
+        transcript = grading_digest([said])
+        keys = self._keys(said, transcript)
         if any(self._results.holds(name, key) for key in keys):
             self._held()
             return None
@@ -330,7 +333,7 @@ class Batch:
             return error_line(item.place, ContentError.exit_code, told)
         if found := next((found for key in keys if (found := self._results.same(key))), None):
             return _again(found, name)
-        self._under_way[name] = keys[0]
+        self._under_way[name], self._transcripts[name] = keys[0], transcript
         if keys[0] in self._like:
             self._like[keys[0]].append(name)
         else:
@@ -339,8 +342,8 @@ class Batch:
             self._names.append(name)
         return None
 
-    def _keys(self, said: Part) -> list[bytes]:
-        transcript, rubric = grading_digest([said]), self._questions.rubric_digest(said)
+    def _keys(self, said: Part, transcript: str) -> list[bytes]:
+        rubric = self._questions.rubric_digest(said)
         return [
             key_of(
                 transcript=transcript,

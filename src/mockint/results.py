@@ -34,13 +34,27 @@ def key_of(*, transcript: str, rubric: str, prompt: str, grader: str, model: str
     return hashlib.blake2b(told.encode(), digest_size=16).digest()
 
 
-def made_by(line: Line) -> bytes | None:
-    """Returns the key of a grade; None for an error, and when something could not be scored, since that may go better."""
-    if "error" in line or any(v["state"] == "unscored" for answer in line["answers"] for v in answer["verdicts"]):
-        return None
-    made = line["stamp"]
-    by = {name: made[name] for name in ("transcript", "rubric", "prompt", "grader", "model")}
-    return key_of(**by, votes=made.get("votes", 1), level=line["target_level"])
+@dataclass(frozen=True)
+class Made:
+    """What a line holds: of an error nothing."""
+
+    key: bytes | None = None
+    transcript: str | None = None
+    coverage: float = 0.0
+    """The share of criteria that were scored."""
+    whole: bool = False
+    """Whether nothing was left unscored: else it may go better the next time."""
+
+    @classmethod
+    def of(cls, line: Line) -> Made:
+        """Raises KeyError and TypeError when it is no line of ours."""
+        if "error" in line:
+            return cls()
+        stamp = line["stamp"]
+        by = {name: stamp[name] for name in ("transcript", "rubric", "prompt", "grader", "model")}
+        key = key_of(**by, votes=stamp.get("votes", 1), level=line["target_level"])
+        whole = all(v["state"] == "scored" for answer in line["answers"] for v in answer["verdicts"])
+        return cls(key, stamp["transcript"], line["coverage"], whole)
 
 
 @dataclass(frozen=True)
@@ -225,26 +239,26 @@ class Results:
         self._known = sqlite3.connect("", isolation_level=None)  # a temporary file; it goes with the connection
         self._known.execute("PRAGMA journal_mode = OFF")
         self._known.execute(
-            "CREATE TABLE grades (id TEXT PRIMARY KEY, key BLOB, file TEXT, start INT, length INT, new INT) WITHOUT ROWID"
+            "CREATE TABLE grades (id TEXT PRIMARY KEY, key BLOB, transcript TEXT, coverage REAL, whole INT, "
+            "file TEXT, start INT, length INT, new INT) WITHOUT ROWID"
         )
         self._known.execute("CREATE INDEX by_key ON grades (key)")
         self._replaced = False
-        self.reused = 0
+        self.reused = self.kept = 0
+        """Grades from before that were not made again, and those that stay since what was made now is less."""
         for where, line in self._lines.before():
             with suppress(ValueError, KeyError, TypeError):  # somebody else's line
                 read = json.loads(line)
-                self._keep(str(read["id"]), made_by(read), where, new=False)
+                self._keep(str(read["id"]), Made.of(read), where, new=False)
 
     @property
     def begun(self) -> bool:
         """Whether there are grades from before."""
-        return (
-            self._known.execute("SELECT 1 FROM grades WHERE key IS NOT NULL AND new = 0 LIMIT 1").fetchone() is not None
-        )
+        return self._known.execute("SELECT 1 FROM grades WHERE whole AND new = 0 LIMIT 1").fetchone() is not None
 
     def holds(self, name: str, key: bytes) -> bool:
         """Whether this answer has a grade of this key."""
-        found = self._known.execute("SELECT key FROM grades WHERE id = ?", (name,)).fetchone()
+        found = self._known.execute("SELECT key FROM grades WHERE id = ? AND whole", (name,)).fetchone()
         held = found is not None and found[0] == key
         self.reused += held
         return held
@@ -255,14 +269,23 @@ class Results:
 
     def same(self, key: bytes) -> Line | None:
         """Returns a grade of this key, whichever answer's it is; None when there is none, or none was kept."""
-        asked = "SELECT file, start, length FROM grades WHERE key = ? AND start IS NOT NULL LIMIT 1"
+        asked = "SELECT file, start, length FROM grades WHERE key = ? AND whole AND start IS NOT NULL LIMIT 1"
         found = self._known.execute(asked, (key,)).fetchone()
         return json.loads(self._lines.read(Place(*found))) if found else None
 
-    def add(self, line: Line) -> None:
+    def add(self, line: Line, *, transcript: str | None = None) -> None:
+        """Writes a line, unless an earlier run made more of the same words.
+
+        Args:
+            transcript: the hash of what an error is about, when it is known.
+        """
+        name, made = str(line["id"]), Made.of(line)
+        if self._had_more(name, made, made.transcript or transcript):
+            self.kept += 1
+            self._known.execute("UPDATE grades SET new = 1 WHERE id = ?", (name,))
+            return
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace")
-        where = self._lines.add(data, paid=bool(line.get("calls")))
-        self._keep(str(line["id"]), made_by(line), where, new=True)
+        self._keep(name, made, self._lines.add(data, paid=bool(line.get("calls"))), new=True)
 
     def close(self) -> None:
         """Leaves one line for each id, the newest."""
@@ -271,10 +294,16 @@ class Results:
         self._lines.close(self._is_newest if self._replaced else None)
         self._known.close()
 
-    def _keep(self, name: str, key: bytes | None, where: Place | None, *, new: bool) -> None:
+    def _had_more(self, name: str, made: Made, transcript: str | None) -> bool:
+        asked = "SELECT key, coverage FROM grades WHERE id = ? AND transcript = ? AND NOT new"
+        found = self._known.execute(asked, (name, transcript)).fetchone()
+        return found is not None and made.coverage < found[1] and (not made.coverage or found[0] == made.key)
+
+    def _keep(self, name: str, made: Made, where: Place | None, *, new: bool) -> None:
         self._replaced |= self._known.execute("SELECT 1 FROM grades WHERE id = ?", (name,)).fetchone() is not None
         place = (where.file, where.start, where.length) if where else (None, None, None)
-        self._known.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?, ?)", (name, key, *place, new))
+        row = (name, made.key, made.transcript, made.coverage, made.whole, *place, new)
+        self._known.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _is_newest(self, place: Place) -> bool:
         asked = "SELECT 1 FROM grades WHERE file = ? AND start = ?"

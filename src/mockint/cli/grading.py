@@ -132,6 +132,8 @@ def grade(
         together.write(_written(out) if out else ())
     if results.reused:
         typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
+    if results.kept:
+        typer.echo(f"{results.kept} stay in {out} as they were: more of them was scored before.", err=True)
     if not told.count and not results.reused:
         raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
     if told.count and not told.scored and not results.reused:
