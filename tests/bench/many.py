@@ -18,11 +18,14 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.test_cluster import free_port, running
 
 from mockint.bank import load_bank
 from mockint.content import roots
@@ -143,27 +146,17 @@ def one_machine(folder: Path, few: int, many: int, workers: int) -> None:
 
 @contextmanager
 def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    from tests.test_cluster import free_port, running
-
     port = free_port()
     scheduler = ("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    with running(*scheduler, port=port):
-        started = []
+    with ExitStack() as kept:
+        kept.enter_context(running(*scheduler, port=port))
+        processes = []
         for _ in range(workers):
             there = free_port()
             words = ("distributed.cli.dask_worker", f"tcp://127.0.0.1:{port}", "--no-nanny", "--nthreads", "1")
             process = running(*words, "--no-dashboard", "--listen-address", f"tcp://127.0.0.1:{there}", port=there)
-            started.append(process)
-        with started_all(started) as processes:
-            yield f"tcp://127.0.0.1:{port}", processes
-
-
-@contextmanager
-def started_all(waiting: Sequence[object]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    from contextlib import ExitStack
-
-    with ExitStack() as kept:
-        yield [kept.enter_context(one) for one in waiting]  # type: ignore[arg-type]
+            processes.append(kept.enter_context(process))
+        yield f"tcp://127.0.0.1:{port}", processes
 
 
 def on_clusters(folder: Path, sizes: Sequence[int], count: int) -> None:
@@ -179,7 +172,6 @@ def on_clusters(folder: Path, sizes: Sequence[int], count: int) -> None:
             out = folder / f"c{workers}{killed}.out.jsonl"
             with cluster(workers) as (address, processes):
                 if killed:
-                    import threading
 
                     def kill(out: Path = out, victim: subprocess.Popen[bytes] = processes[0]) -> None:
                         while not out.is_file() or lines_of(out) < count // 3:
