@@ -380,7 +380,7 @@ def spent(rows: Iterable[tuple[Row, str]], work: Work, url: str) -> Iterator[lis
         if row.client == "bare":
             continue
         try:
-            _, bodies = run(row, python, work, url, in_flight=8, answers=1)
+            _, bodies = run(row, python, work, url, in_flight=len(work.criteria), answers=1)
         except RuntimeError as exc:
             yield [row.name, f"wrong: {exc}", "", "", ""]
             continue
