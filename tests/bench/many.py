@@ -32,6 +32,8 @@ from mockint.content import roots
 
 LOOK = 0.05
 """Seconds between two looks at the memory."""
+FEW = 500
+"""Answers after which a run has started: what more answers take is measured from there."""
 SAME_TIME = {"SOURCE_DATE_EPOCH": "1764000000"}
 
 
@@ -43,6 +45,7 @@ class Ran:
     all_mib: float
     """The peak of all processes together."""
     cpu_seconds: float
+    """Of the command; on a cluster that is the process which reads and writes, and the workers' not."""
 
 
 def write_answers(path: Path, count: int) -> None:
@@ -160,8 +163,10 @@ def cluster(workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]
 
 
 def on_clusters(folder: Path, sizes: Sequence[int], count: int) -> None:
-    source, alone = folder / "c.jsonl", folder / "c.out.jsonl"
+    few, source, alone = folder / "few.jsonl", folder / "c.jsonl", folder / "c.out.jsonl"
+    write_answers(few, FEW)
     write_answers(source, count)
+    spent: list[str] = []
     print(
         "\n| what | seconds | answers a second | peak MiB, writer | peak MiB, with its children |\n|---|---|---|---|---|"
     )
@@ -171,6 +176,7 @@ def on_clusters(folder: Path, sizes: Sequence[int], count: int) -> None:
         for killed in (False, True):
             out = folder / f"c{workers}{killed}.out.jsonl"
             with cluster(workers) as (address, processes):
+                start = grade(few, folder / f"few{workers}{killed}.out.jsonl", "--cluster", address)
                 if killed:
 
                     def kill(out: Path = out, victim: subprocess.Popen[bytes] = processes[0]) -> None:
@@ -184,6 +190,11 @@ def on_clusters(folder: Path, sizes: Sequence[int], count: int) -> None:
             if sorted(out.open(encoding="utf-8")) != whole:
                 raise SystemExit(f"{workers} workers: other bytes than one process")
             told(f"cluster of {workers}{', one killed in the middle' if killed else ''}", count, ran)
+            taken = 1000 * (ran.cpu_seconds - start.cpu_seconds) / (count - FEW)
+            spent.append(
+                f"cluster of {workers}: the process that reads and writes takes {taken:.2f} ms of CPU an answer"
+            )
+    print("", *spent, sep="\n")
 
 
 def main() -> None:
