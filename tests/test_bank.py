@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mockint.bank import Bank, choose, choose_loop, load_bank, load_loop, load_origins, loop_files
 from mockint.content import roots
 from mockint.errors import ContentError, UsageError
-from tests.builders import question
+from tests.builders import AT, question
 from tests.conftest import ROOT, Run
 
 
@@ -37,6 +38,15 @@ def test_draw_fits_the_minutes_and_takes_the_tracks_in_turn() -> None:
     assert len({found.questions[name].track for name in names}) == 2
     assert {found.questions[name].track for name in draw(found, tracks=["rag"])} == {"rag"}
     assert len(draw(found, count=2)) == 2
+
+
+def test_draw_takes_what_was_not_asked_before_and_then_what_was_asked_longest_ago() -> None:
+    found = bank(*[5] * 8)
+    asked = {name: AT - timedelta(days=day) for day, name in enumerate(list(found.questions)[2:], 1)}
+    drawn = draw(found, minutes=40, asked=asked)
+    assert set(drawn[:2]) == {"q0", "q1"}
+    assert set(drawn[2:4]) == {"q7", "q6"}
+    assert len(drawn) == 8
 
 
 def test_draw_that_cannot_be_made_says_so() -> None:

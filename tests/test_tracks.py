@@ -69,6 +69,16 @@ def test_same_seed_gives_the_same_questions_probes_and_grades(run: Run, script: 
     assert seen[0] == seen[1]
 
 
+def test_without_a_seed_what_was_not_answered_yet_comes_first(run: Run, script: Any) -> None:
+    def asked(*words: str) -> str:
+        name = run("start", "--track", "research", "--questions", "1", *words, "--answers", script("weak")).out.strip()
+        (answer,) = run("report", name, "--format", "json").json["grade"]["answers"]
+        return str(answer["question"])
+
+    assert len({asked() for _ in range(3)}) == 3
+    assert len({asked("--seed", "1") for _ in range(2)}) == 1
+
+
 def test_other_seed_draws_other_questions(run: Run, script: Any) -> None:
     asked = set()
     for seed in "1234":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -45,6 +47,7 @@ Track = Literal[
 Kind = Literal["concept", "design", "debugging", "estimation", "coding", "experience", "behavioural"]
 
 TRACKS: tuple[Track, ...] = get_args(Track)
+NEVER: Mapping[str, datetime] = MappingProxyType({})
 
 
 class Fact(Frozen):
@@ -215,17 +218,23 @@ def choose(
     minutes: int,
     count: int | None,
     seed: int,
+    asked: Mapping[str, datetime] = NEVER,
 ) -> tuple[Question, ...]:
     """Draws questions for the level that fit the minutes: the same seed over the same bank draws the same ones.
 
-    Tracks are taken in turn, so that each is asked about; `count` caps how many.
+    Tracks are taken in turn, so that each is asked about.
+
+    Args:
+        count: the most that are drawn.
+        asked: when questions were asked before: these come last, those of longest ago first.
 
     Raises:
         UsageError: nothing fits.
     """
     wanted = tuple(dict.fromkeys(tracks)) or tuple(dict.fromkeys(q.track for q in bank.questions.values()))
     pool = [q for q in bank.questions.values() if q.track in wanted and level in q.levels]
-    chosen = _draw(pool, minutes=minutes, count=count, chance=random.Random(seed))  # noqa: S311 (a repeatable draw)
+    chance = random.Random(seed)  # noqa: S311 (a repeatable draw)
+    chosen = _draw(pool, minutes=minutes, count=count, chance=chance, asked=asked)
     if not chosen:
         shortest = min((q.minutes for q in pool), default=None)
         needs = f" The shortest takes {shortest}." if shortest else ""
@@ -236,8 +245,10 @@ def choose(
     return tuple(chosen)
 
 
-def choose_loop(bank: Bank, loop: Loop, *, level: TargetLevel, seed: int) -> tuple[Question, ...]:
-    """Draws the questions of a loop, round by round; none is asked twice.
+def choose_loop(
+    bank: Bank, loop: Loop, *, level: TargetLevel, seed: int, asked: Mapping[str, datetime] = NEVER
+) -> tuple[Question, ...]:
+    """Draws the questions of a loop, round by round, as `choose` draws; none is asked twice.
 
     Raises:
         UsageError: a round finds no question at this level.
@@ -246,7 +257,7 @@ def choose_loop(bank: Bank, loop: Loop, *, level: TargetLevel, seed: int) -> tup
     chosen: list[Question] = []
     for one in loop.rounds:
         pool = [q for q in one.pool(bank) if q not in chosen and (one.questions or level in q.levels)]
-        drawn = pool if one.questions else _draw(pool, minutes=one.minutes, count=one.count, chance=chance)
+        drawn = pool if one.questions else _draw(pool, minutes=one.minutes, count=one.count, chance=chance, asked=asked)
         if not drawn:
             raise UsageError(
                 f"The round {one.title!r} of the loop {loop.name!r} has no question at level {level}.",
@@ -256,12 +267,20 @@ def choose_loop(bank: Bank, loop: Loop, *, level: TargetLevel, seed: int) -> tup
     return tuple(chosen)
 
 
-def _draw(pool: Sequence[Question], *, minutes: int, count: int | None, chance: random.Random) -> list[Question]:
+def _draw(
+    pool: Sequence[Question],
+    *,
+    minutes: int,
+    count: int | None,
+    chance: random.Random,
+    asked: Mapping[str, datetime],
+) -> list[Question]:
     """Returns questions that fit the minutes together, from each track in turn."""
     piles: list[list[Question]] = []
     for track in sorted({question.track for question in pool}):
         pile = [question for question in pool if question.track == track]
         chance.shuffle(pile)
+        pile.sort(key=lambda question: asked[question.id].timestamp() if question.id in asked else 0.0)
         piles.append(pile)
     chance.shuffle(piles)
     chosen: list[Question] = []

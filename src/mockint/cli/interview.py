@@ -37,6 +37,7 @@ from mockint.errors import GradingError, MockintError, SessionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from mockint.bank import Bank, Question
     from mockint.cli.plan import Drawn
@@ -63,7 +64,10 @@ def start(
         bool, typer.Option("--review", help="Ask what is due again, by what you missed and when.")
     ] = False,
     planned: Annotated[bool, typer.Option("--plan", help="Hold today's next session of the plan.")] = False,
-    seed: Annotated[Optional[int], typer.Option(help="The same seed draws the same questions.")] = None,
+    seed: Annotated[
+        Optional[int],
+        typer.Option(help="The same seed draws the same questions; without one, those not asked before come first."),
+    ] = None,
     model: ModelRef = None,
     interviewer: Annotated[Optional[str], typer.Option(help="The interviewer's model alone.")] = None,
     grader: Annotated[Optional[str], typer.Option(help="The grader's model alone.")] = None,
@@ -102,6 +106,7 @@ def start(
     track = tracks_of(track)
     clock = SystemClock()
     bank = bank_of(settings)
+    asked = _asked(settings) if seed is None else {}  # what a seed draws depends on nothing else
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     about = loop
     first: Mapping[str, Sequence[str]] = {}
@@ -114,9 +119,10 @@ def start(
             return
         plan, minutes, about, first = drawn.questions, drawn.minutes, drawn.about, drawn.first
     elif loop:
-        plan, minutes = _loop(bank, loop, settings, seed=seed, besides=track or question or questions or minutes)
+        own = track or question or questions or minutes
+        plan, minutes = _loop(bank, loop, settings, seed=seed, asked=asked, besides=own)
     else:
-        plan = _plan(bank, track, question or [], settings, count=questions, minutes=minutes, seed=seed)
+        plan = _plan(bank, track, question or [], settings, count=questions, minutes=minutes, seed=seed, asked=asked)
     about = about or (plan[0].track if len({one.track for one in plan}) == 1 else "mixed")
     store, screen = Home(settings.home), Screen(plain=settings.settings.terminal.plain)
     session = store.new_id(clock.now(), about)
@@ -180,6 +186,7 @@ def _plan(
     count: int | None,
     minutes: int | None,
     seed: int,
+    asked: Mapping[str, datetime],
 ) -> tuple[Question, ...]:
     from mockint.bank import choose
 
@@ -187,7 +194,7 @@ def _plan(
         return tuple(bank.question(name) for name in dict.fromkeys(names))
     room = config.settings.interview
     minutes = minutes or room.minutes
-    drawn = choose(bank, tracks=tracks, level=room.level, minutes=minutes, count=count, seed=seed)
+    drawn = choose(bank, tracks=tracks, level=room.level, minutes=minutes, count=count, seed=seed, asked=asked)
     if count and len(drawn) < count:
         typer.echo(
             f"{minutes} minutes have room for {len(drawn)} of the {count} questions that you asked for.", err=True
@@ -195,7 +202,18 @@ def _plan(
     return drawn
 
 
-def _loop(bank: Bank, name: str, config: Config, *, seed: int, besides: object) -> tuple[tuple[Question, ...], int]:
+def _asked(config: Config) -> dict[str, datetime]:
+    """Returns when each question was asked before."""
+    from mockint.store import Home
+    from mockint.study import last_asked
+    from mockint.study.index import sittings
+
+    return last_asked(sittings(Home(config.home)))
+
+
+def _loop(
+    bank: Bank, name: str, config: Config, *, seed: int, asked: Mapping[str, datetime], besides: object
+) -> tuple[tuple[Question, ...], int]:
     """Returns the questions of a loop and its minutes."""
     from mockint.bank import choose_loop, load_loop
 
@@ -205,7 +223,7 @@ def _loop(bank: Bank, name: str, config: Config, *, seed: int, besides: object) 
             hint="Leave out --track, --question, --questions and --minutes.",
         )
     loop = load_loop(config.folders, name)
-    return choose_loop(bank, loop, level=config.settings.interview.level, seed=seed), loop.minutes
+    return choose_loop(bank, loop, level=config.settings.interview.level, seed=seed, asked=asked), loop.minutes
 
 
 def _alone(option: str, besides: Mapping[str, object]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -59,3 +60,13 @@ class Sitting:
     grader: str
     """`offline`, or the judge's model."""
     answers: tuple[Answered, ...]
+
+
+def last_asked(sittings: Iterable[Sitting]) -> dict[str, datetime]:
+    """Returns when each question was last answered."""
+    asked: dict[str, datetime] = {}
+    for sitting in sorted(sittings, key=lambda sitting: sitting.at):
+        for answer in sitting.answers:
+            if answer.state in ("graded", "ungraded"):
+                asked[answer.question] = sitting.at
+    return asked

@@ -20,8 +20,8 @@ from mockint.content import Frozen
 from mockint.errors import SessionError, UsageError
 from mockint.rubric import Slug, TargetLevel
 from mockint.store import write
-from mockint.study import Sitting
-from mockint.study.review import Choice, Due, Siblings, choose_review, due, last_asked, outlook
+from mockint.study import Sitting, last_asked
+from mockint.study.review import Choice, Due, Siblings, choose_review, due, outlook
 
 Kind = Literal["review", "practice", "mock", "light"]
 """What is due; new questions; a rehearsal of the loop; a last look at what is weakest."""

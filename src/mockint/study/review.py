@@ -20,7 +20,7 @@ from mockint.bank import Bank, Question
 from mockint.content import digest, find, load_all, write_cache
 from mockint.evidence import stems
 from mockint.rubric import Criterion, Rubric, TargetLevel
-from mockint.study import Answered, Rating, Sitting
+from mockint.study import Answered, Rating, Sitting, last_asked
 
 Recall = Literal["missed", "partial", "prompted", "met", "mastered"]
 """How a criterion was remembered, from worst to best."""
@@ -184,16 +184,6 @@ def recall(answer: Answered, rating: Rating) -> Recall | None:
         return "partial"
     whole = all(other.points == 1 and other.prompted == "unprompted" for other in answer.ratings if other.expected)
     return "mastered" if whole and answer.took_seconds <= answer.budget_seconds else "met"
-
-
-def last_asked(sittings: Iterable[Sitting]) -> dict[str, datetime]:
-    """Returns when each question was last answered."""
-    asked: dict[str, datetime] = {}
-    for sitting in sorted(sittings, key=lambda sitting: sitting.at):
-        for answer in sitting.answers:
-            if answer.state in ("graded", "ungraded"):
-                asked[answer.question] = sitting.at
-    return asked
 
 
 def leading(rubric: Rubric, first: Sequence[str]) -> Rubric:
