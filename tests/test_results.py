@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import fsspec
 import pytest
 
 from mockint.errors import UsageError
-from mockint.files import lines, listing
-from mockint.results import Made, Results, key_of
+from mockint.files import lines, listing, put
+from mockint.results import Made, Results, key_of, lines_at
 from tests.conftest import StandingClock
+
+Opened = Callable[[str | None], Results]
 
 STAMP: dict[str, Any] = {
     "transcript": "t",
@@ -52,8 +54,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     fsspec.filesystem("memory").store.clear()
 
 
-def opened(place: str | None) -> Results:
-    return Results(place, clock=StandingClock())
+@pytest.fixture
+def opened(tmp_path: Path) -> Opened:
+    return lambda place: Results(lines_at(place, tmp_path / "unsent", clock=StandingClock()))
 
 
 def written(place: str) -> list[dict[str, Any]]:
@@ -69,7 +72,7 @@ def test_key_is_of_all_that_a_grade_rests_on() -> None:
     assert Made.of(error("a")).key is None
 
 
-def test_grade_with_something_unscored_is_not_held_since_it_may_go_better(place: str) -> None:
+def test_grade_with_something_unscored_is_not_held_since_it_may_go_better(place: str, opened: Opened) -> None:
     first = opened(place)
     first.add(grade("a", scored=1))
     first.close()
@@ -94,7 +97,7 @@ def test_grade_with_something_unscored_is_not_held_since_it_may_go_better(place:
     ],
 )
 def test_grade_stays_when_what_is_made_of_the_same_words_now_is_less(
-    place: str, before: dict[str, Any], now: dict[str, Any], stays: bool
+    place: str, before: dict[str, Any], now: dict[str, Any], stays: bool, opened: Opened
 ) -> None:
     first = opened(place)
     first.add(before)
@@ -107,7 +110,7 @@ def test_grade_stays_when_what_is_made_of_the_same_words_now_is_less(
     assert written(place) == [before if stays else now]
 
 
-def test_grade_from_before_is_held_and_an_error_is_not(place: str) -> None:
+def test_grade_from_before_is_held_and_an_error_is_not(place: str, opened: Opened) -> None:
     first = opened(place)
     first.add(grade("a"))
     first.add(error("b"))
@@ -122,7 +125,7 @@ def test_grade_from_before_is_held_and_an_error_is_not(place: str) -> None:
     again.close()
 
 
-def test_newest_line_of_an_id_stays(place: str) -> None:
+def test_newest_line_of_an_id_stays(place: str, opened: Opened) -> None:
     first = opened(place)
     for line in (error("a"), grade("b")):
         first.add(line)
@@ -133,7 +136,7 @@ def test_newest_line_of_an_id_stays(place: str) -> None:
     assert sorted(("error" in line, line["id"]) for line in written(place)) == [(False, "a"), (False, "b")]
 
 
-def test_same_words_have_a_grade_that_is_read_back(place: str) -> None:
+def test_same_words_have_a_grade_that_is_read_back(place: str, opened: Opened) -> None:
     results = opened(place)
     assert results.same(KEY) is None
     results.add(grade("ä"))
@@ -146,7 +149,7 @@ def test_same_words_have_a_grade_that_is_read_back(place: str) -> None:
     again.close()
 
 
-def test_without_a_place_what_was_paid_for_is_known_in_this_run() -> None:
+def test_without_a_place_what_was_paid_for_is_known_in_this_run(opened: Opened) -> None:
     results = opened(None)
     results.add(grade("a", paid=False))
     assert results.same(KEY) is None
@@ -156,7 +159,7 @@ def test_without_a_place_what_was_paid_for_is_known_in_this_run() -> None:
     results.close()
 
 
-def test_write_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+def test_write_that_was_cut_off_is_dropped(tmp_path: Path, opened: Opened) -> None:
     path = tmp_path / "g.jsonl"
     path.write_text(json.dumps(grade("a")) + '\n{"id": "b", "st', encoding="utf-8")
     results = opened(str(path))
@@ -165,7 +168,7 @@ def test_write_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     assert [line["id"] for line in written(str(path))] == ["a", "c"]
 
 
-def test_line_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
+def test_line_of_somebody_else_s_is_left_alone(tmp_path: Path, opened: Opened) -> None:
     path = tmp_path / "g.jsonl"
     path.write_text('# mine\n["x"]\n', encoding="utf-8")
     results = opened(str(path))
@@ -174,7 +177,7 @@ def test_line_of_somebody_else_s_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text().startswith('# mine\n["x"]\n')
 
 
-def test_file_that_another_writes_is_refused(tmp_path: Path) -> None:
+def test_file_that_another_writes_is_refused(tmp_path: Path, opened: Opened) -> None:
     first = opened(str(tmp_path / "g.jsonl"))
     with pytest.raises(UsageError, match="being written by another"):
         opened(str(tmp_path / "g.jsonl"))
@@ -183,17 +186,44 @@ def test_file_that_another_writes_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["g.jsonl"]
 
 
-def test_folder_gets_a_file_at_once_for_what_was_paid_and_else_when_there_is_enough() -> None:
+def test_folder_gets_a_file_when_there_is_enough_or_some_time_has_gone_by(tmp_path: Path) -> None:
     clock = StandingClock()
-    results = Results("memory://paid", clock=clock)
-    results.add(grade("a", paid=False))
-    assert listing("memory://paid", ".jsonl") == []
-    results.add(grade("b"))
-    assert len(listing("memory://paid", ".jsonl")) == 1
-    results.add(grade("c", paid=False))
+    results = Results(lines_at("memory://grades", tmp_path, clock=clock))
+    results.add(grade("a"))
+    assert listing("memory://grades", ".jsonl") == []
     clock.sleep(60)
-    results.add(grade("d", paid=False))
-    assert len(listing("memory://paid", ".jsonl")) == 2
+    results.add(grade("b"))
+    assert len(listing("memory://grades", ".jsonl")) == 1
+    results.add(grade("c"))
     results.close()
-    assert [line["id"] for line in written("memory://paid")] == ["a", "b", "c", "d"]
+    assert [line["id"] for line in written("memory://grades")] == ["a", "b", "c"]
+    assert not list(tmp_path.iterdir())
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_what_was_not_sent_when_it_was_killed_is_sent_by_the_next_run(tmp_path: Path) -> None:
+    killed = Results(lines_at("memory://grades", tmp_path / "killed", clock=StandingClock()))
+    for name in "ab":
+        killed.add(grade(name))
+    (left,) = (tmp_path / "killed").glob("*.jsonl")
+    assert left.stat().st_mode & 0o077 == 0
+    (tmp_path / "next").mkdir()
+    (tmp_path / "next" / left.name).write_bytes(left.read_bytes() + b'{"id": "c", "sta')
+    again = Results(lines_at("memory://grades", tmp_path / "next", clock=StandingClock()))
+    assert [line["id"] for line in written("memory://grades")] == ["a", "b"]
+    assert again.holds("b", KEY)
+    again.close()
+    fsspec.filesystem("memory").store.clear()
+
+
+def test_line_that_was_sent_before_the_kill_and_again_after_it_is_there_once(tmp_path: Path) -> None:
+    put("memory://grades/000001.jsonl", f"{json.dumps(grade('a'))}\n".encode())
+    first = Results(lines_at("memory://grades", tmp_path, clock=StandingClock()))
+    first.add(grade("b"))
+    (left,) = tmp_path.glob("*.jsonl")
+    twice = left.read_bytes()
+    first.close()
+    left.write_bytes(twice)
+    Results(lines_at("memory://grades", tmp_path, clock=StandingClock())).close()
+    assert [line["id"] for line in written("memory://grades")] == ["a", "b"]
     fsspec.filesystem("memory").store.clear()

@@ -17,9 +17,9 @@ import pytest
 from mockint.bank import load_bank
 from mockint.batch import Batch, Here, Item, Questions, items
 from mockint.content import roots
-from mockint.results import Line, Results
+from mockint.results import Line, Memory, Results
 from mockint.workers import Job, Processes, in_processes
-from tests.conftest import Run, StandingClock
+from tests.conftest import Run
 
 AT = datetime(2026, 11, 25, tzinfo=UTC)
 SAID = "BM25 matches the literal term, so product codes are found; the two ranked lists are merged by their ranks. Number {}."
@@ -36,7 +36,7 @@ def job() -> Job:
 
 
 async def graded(engine: Any, job: Job, given: Sequence[str]) -> list[Line]:
-    results = Results(None, clock=StandingClock())
+    results = Results(Memory())
     try:
         batch = Batch(engine, results, questions=job.questions, level="mid")
         return [line async for line in batch.grade(items(given, "a"))]

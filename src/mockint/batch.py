@@ -26,7 +26,7 @@ from mockint.grading.grader import AT_ONCE, Calls, grade_parts
 from mockint.grading.tally import rubric_digest
 from mockint.llm import Usage, tokens
 from mockint.prompts import Prompt
-from mockint.results import Line, Results, key_of
+from mockint.results import Line, Memory, Results, key_of
 from mockint.rubric import Scale, TargetLevel
 from mockint.transcript import Part, Turn, grading_digest
 
@@ -391,7 +391,7 @@ async def grade_answers(
     at_once: int = AT_ONCE,
 ) -> AsyncIterator[Line]:
     """Yields a grade for each line, in this process, and keeps none; a line that cannot be graded gets `error`, with its number in `source`."""
-    questions, results = Questions(bank), Results(None, clock=clock)
+    questions, results = Questions(bank), Results(Memory())
     engine = Here(Desk(questions, level, maker, clock), at_once=at_once)
     try:
         async for line in Batch(engine, results, questions=questions, level=level).grade(items(lines, source)):

@@ -21,6 +21,7 @@ import filelock
 
 from mockint import files
 from mockint.clock import Clock
+from mockint.content import digest
 from mockint.errors import UsageError
 from mockint.store import write
 
@@ -126,6 +127,10 @@ class OneFile:
     def read(self, place: Place) -> bytes:
         return os.pread(self._file, place.length, place.start)
 
+    def empty(self) -> None:
+        os.ftruncate(self._file, 0)
+        self._end = 0
+
     def close(self, stays: Callable[[Place], bool] | None) -> None:
         os.close(self._file)
         if stays:
@@ -168,18 +173,23 @@ class Memory:
 
 
 class Parts:
-    """Lines in the files of a folder of any store, `000001.jsonl` and so on: object storage has no appending. A file is written when a grade
-    was paid for, and else when there are `FULL` lines or `SOON` seconds have gone by.
+    """Lines in the files of a folder of any store, `000001.jsonl` and so on: object storage has no appending. A file is written when there are
+    `FULL` lines, or `SOON` seconds have gone by; until then its lines lie in a file of this machine, from where the next run sends them.
     """
 
     FULL, SOON = 500, 5.0
 
-    def __init__(self, folder: str, *, clock: Clock) -> None:
+    def __init__(self, folder: str, unsent: Path, *, clock: Clock) -> None:
         self._folder, self._clock = folder, clock
         self._known = files.listing(folder, ".jsonl")
         self._number = max((int(Path(name).stem) for name in self._known if Path(name).stem.isdigit()), default=0) + 1
         self._waiting: list[bytes] = []
         self._size, self._since = 0, clock.seconds()
+        unsent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._unsent_path = unsent / f"{digest(folder)[7:23]}.jsonl"
+        self._unsent = OneFile(self._unsent_path)
+        self._waiting = [line for _, line in self._unsent.before()]
+        self._send()
 
     def before(self) -> Iterator[tuple[Place, bytes]]:
         for name in self._known:
@@ -190,11 +200,12 @@ class Parts:
                 start += len(data)
 
     def add(self, line: bytes, *, paid: bool) -> Place:
+        self._unsent.add(line, paid=paid)
         place = Place(self._name, self._size, len(line))
         self._waiting.append(line)
         self._size += len(line)
-        if paid or len(self._waiting) >= self.FULL or self._clock.seconds() - self._since > self.SOON:
-            self._write()
+        if len(self._waiting) >= self.FULL or self._clock.seconds() - self._since > self.SOON:
+            self._send()
         return place
 
     def read(self, place: Place) -> bytes:
@@ -203,7 +214,9 @@ class Parts:
         return files.stretch(place.file, place.start, place.length)
 
     def close(self, stays: Callable[[Place], bool] | None) -> None:
-        self._write()
+        self._send()
+        self._unsent.close(None)
+        self._unsent_path.unlink()
         for name in self._known if stays else ():
             kept, start = [], 0
             for line in files.lines(name):
@@ -217,25 +230,39 @@ class Parts:
     def _name(self) -> str:
         return files.under(self._folder, f"{self._number:06}.jsonl")
 
-    def _write(self) -> None:
+    def _send(self) -> None:
         if self._waiting:
             files.put(self._name, b"".join(self._waiting))
+            self._unsent.empty()
             self._known.append(self._name)
             self._number += 1
         self._waiting, self._size, self._since = [], 0, self._clock.seconds()
+
+
+def lines_at(place: str | None, unsent: Path, *, clock: Clock) -> Lines:
+    """Returns where lines go.
+
+    Args:
+        place: a file, or the URL of a folder; None keeps nothing.
+        unsent: the folder in which lines for a URL lie until they are sent.
+
+    Raises:
+        UsageError: it cannot be written, or the store cannot be reached.
+    """
+    if place is None:
+        return Memory()
+    return Parts(place, unsent, clock=clock) if files.is_url(place) else OneFile(Path(place))
 
 
 class Results:
     """A batch's grades. What is there from before is not graded again while its key is the same; what was not gradable then is tried again.
 
     Args:
-        place: a file, or the URL of a folder; None keeps nothing.
+        lines: where the lines go, and where those of earlier runs are.
     """
 
-    def __init__(self, place: str | None, *, clock: Clock) -> None:
-        self._lines: Lines = (
-            Memory() if place is None else Parts(place, clock=clock) if files.is_url(place) else OneFile(Path(place))
-        )
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
         self._known = sqlite3.connect("", isolation_level=None)  # a temporary file; it goes with the connection
         self._known.execute("PRAGMA journal_mode = OFF")
         self._known.execute(

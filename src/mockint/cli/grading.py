@@ -97,7 +97,7 @@ def grade(
 ) -> None:
     """Grade interviews, again or for the first time, or answers from elsewhere. Earlier grades stay."""
     from mockint.clock import SystemClock
-    from mockint.results import Results
+    from mockint.results import Results, lines_at
     from mockint.store import Home
 
     wanted = {"models": only(grader=model), "interview": only(level=level), "limits": only(usd_per_session=usd)}
@@ -117,7 +117,7 @@ def grade(
         _estimate(answers, sum(map(len, meant)) - len(answers), settings, how, as_json=as_json)
         return
     together = _Together(bank_of(settings), summary, cohort) if summary or cohort else None
-    results = Results(out, clock=clock)
+    results = Results(lines_at(out, settings.home / "unsent", clock=clock))
     told = _Told(as_json=as_json, also=together.add if together and out is None else None)
     try:
         with told:
