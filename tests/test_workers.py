@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -138,6 +139,28 @@ def test_batch_killed_in_the_middle_goes_on_with_every_line_once(tmp_path: Path)
     assert f"{before} are in" in done.stderr
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["id"] for line in kept) == sorted([*(f"a-{n}" for n in range(600)), "a.jsonl:601"])
+
+
+def test_batch_that_is_interrupted_says_how_to_go_on_and_leaves_the_table_of_before(tmp_path: Path) -> None:
+    source, out, table = tmp_path / "a.jsonl", tmp_path / "g.jsonl", tmp_path / "s.csv"
+    source.write_text("\n".join(lines(600)) + "\n")
+    table.write_text("of before")
+    words = ["grade", str(source), "--out", str(out), "--summary", str(table), "--home", str(tmp_path / "home")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mockint", *words, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    for _ in range(600):
+        if out.is_file() and out.stat().st_size:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    told = process.communicate(timeout=30)[1].decode()
+    assert process.returncode == 130
+    count = out.read_bytes().count(b"\n")
+    assert 0 < count < 600
+    assert f"Stopped after {count} grades. They are in {out}: the same command goes on." in told
+    assert "Traceback" not in told
+    assert table.read_text() == "of before"
 
 
 def test_summary_and_cohort_are_of_all_lines_those_of_earlier_runs_too(run: Run, tmp_path: Path) -> None:

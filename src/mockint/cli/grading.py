@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, Optional, Self
 
 import typer
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 MOST_WAITING = 5_000
 """Answers that wait for a batch at once."""
+BOM = "\ufeff"
+"""Without it Excel takes a table for one of the system's own encoding."""
 LONGEST_BATCH = 26 * 3600.0
 """Seconds; a provider's day, and a little."""
 
@@ -104,7 +107,9 @@ def grade(
     settings, clock = settled(config, home, content, wanted), SystemClock()
     meant = [_answers(given) or _sessions(Home(settings.home), given) for given in inputs]
     how = _How(
+        level=level,
         votes=votes,
+        usd=usd,
         at_once=concurrency,
         workers=workers,
         cluster=cluster,
@@ -119,17 +124,24 @@ def grade(
     together = _Together(bank_of(settings), summary, cohort) if summary or cohort else None
     results = Results(lines_at(out, settings.home / "unsent", clock=clock))
     told = _Told(as_json=as_json, also=together.add if together and out is None else None)
-    try:
-        with told:
-            for kind, alike in groupby((one for some in meant for one in some), key=type):
-                if kind is str:
-                    run(_grade_answers(list(alike), settings, clock, results, how, told))  # type: ignore[arg-type]
-                else:
-                    _grade_sessions(list(alike), settings, clock, results, told, level=level, votes=votes, usd=usd)  # type: ignore[arg-type]
-    finally:
-        results.close()
-    if together:
-        together.write(_written(out) if out else ())
+    with together or nullcontext():
+        try:
+            with told:
+                for kind, alike in groupby((one for some in meant for one in some), key=type):
+                    if kind is str:
+                        run(_grade_answers(list(alike), settings, clock, results, how, told))  # type: ignore[arg-type]
+                    else:
+                        _grade_sessions(list(alike), settings, clock, results, how, told)  # type: ignore[arg-type]
+        except KeyboardInterrupt:
+            kept = (
+                f"They are in {out}: the same command goes on." if out else "A run with --out FILE can be gone on with."
+            )
+            typer.echo(f"\nStopped after {told.count} grades. {kept}", err=True)
+            raise typer.Exit(130) from None
+        finally:
+            results.close()
+        if together:
+            together.write(_written(out) if out else ())
     if results.reused:
         typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
     if results.kept:
@@ -142,9 +154,12 @@ def grade(
 
 @dataclass(frozen=True)
 class _How:
-    """How answers are graded."""
+    """How sessions and answers are graded."""
 
+    level: str | None = None
+    """None: each session's own, and for answers that of the settings."""
     votes: int = 1
+    usd: float | None = None
     at_once: int = 4
     workers: int | None = None
     cluster: str | None = None
@@ -198,11 +213,15 @@ class _Together:
             raise UsageError(
                 f"--cohort {cohort} is none of .md, .html and .json.", hint="Name a file with one of these endings."
             )
-        self._bank, self._path, self._cohort, self._kept = bank, cohort, Cohort(bank), ExitStack()
-        self._table = None
-        if summary:
-            file = self._kept.enter_context(summary.open("w", newline="", encoding="utf-8-sig"))
-            self._table = Summary(file, bank, clean=clean)
+        self._bank, self._path, self._cohort, self._summary = bank, cohort, Cohort(bank), summary
+        self._rows = TemporaryFile("w+", newline="", encoding="utf-8")  # noqa: SIM115  (closed with this)
+        self._table = Summary(self._rows, bank, clean=clean) if summary else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._rows.close()
 
     def add(self, line: dict[str, Any]) -> None:
         self._cohort.add(line)
@@ -210,7 +229,7 @@ class _Together:
             self._table.add(line)
 
     def write(self, lines: Iterable[str]) -> None:
-        """Adds these lines, and ends the files."""
+        """Adds these lines, and writes the files."""
         from mockint.cohort import markdown
         from mockint.pages import cohort_page
         from mockint.report import clean
@@ -218,7 +237,9 @@ class _Together:
 
         for line in lines:
             self.add(json.loads(line))
-        self._kept.close()
+        if self._summary:
+            self._rows.seek(0)
+            write(self._summary, chain([BOM], self._rows))
         if self._path:
             report = self._cohort.result()
             match self._path.suffix:
@@ -369,21 +390,18 @@ def _grade_sessions(
     settings: Config,
     clock: Clock,
     results: Results,
+    how: _How,
     told: _Told,
-    *,
-    level: str | None,
-    votes: int,
-    usd: float | None,
 ) -> None:
     from mockint.llm import Spending
 
     reference = settings.settings.models.grader
-    shared = Spending(usd) if usd is not None else None
+    shared = Spending(how.usd) if how.usd is not None else None
     written: list[Path] = []
     for place, name in sessions:
         try:
             made, path = grade_session(
-                place, name, settings, clock, reference, level=level, votes=votes, spending=shared
+                place, name, settings, clock, reference, level=how.level, votes=how.votes, spending=shared
             )
         except SessionError as exc:
             line: dict[str, Any] = {"id": name, "error": {"code": exc.exit_code, "message": exc.what}}
