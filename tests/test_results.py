@@ -171,10 +171,11 @@ def test_write_that_was_cut_off_is_dropped(tmp_path: Path, opened: Opened) -> No
 def test_line_of_somebody_else_s_is_left_alone(tmp_path: Path, opened: Opened) -> None:
     path = tmp_path / "g.jsonl"
     path.write_text('# mine\n["x"]\n', encoding="utf-8")
-    results = opened(str(path))
-    results.add(grade("c"))
-    results.close()
-    assert path.read_text().startswith('# mine\n["x"]\n')
+    for line in (error("c"), grade("c")):
+        results = opened(str(path))
+        results.add(line)
+        results.close()
+    assert path.read_text() == f'# mine\n["x"]\n{json.dumps(grade("c"), ensure_ascii=False)}\n'
 
 
 def test_file_that_another_writes_is_refused(tmp_path: Path, opened: Opened) -> None:

@@ -270,6 +270,7 @@ class Results:
             "file TEXT, start INT, length INT, new INT) WITHOUT ROWID"
         )
         self._known.execute("CREATE INDEX by_key ON grades (key)")
+        self._known.execute("CREATE TABLE replaced (file TEXT, start INT, PRIMARY KEY (file, start)) WITHOUT ROWID")
         self._replaced = False
         self.reused = self.kept = 0
         """Grades from before that were not made again, and those that stay since what was made now is less."""
@@ -315,10 +316,8 @@ class Results:
         self._keep(name, made, self._lines.add(data, paid=bool(line.get("calls"))), new=True)
 
     def close(self) -> None:
-        """Leaves one line for each id, the newest."""
-        if self._replaced:
-            self._known.execute("CREATE INDEX by_place ON grades (file, start)")
-        self._lines.close(self._is_newest if self._replaced else None)
+        """Leaves one line for each id, the newest, and whatever is no line of ours."""
+        self._lines.close(self._stays if self._replaced else None)
         self._known.close()
 
     def _had_more(self, name: str, made: Made, transcript: str | None) -> bool:
@@ -327,11 +326,14 @@ class Results:
         return found is not None and made.coverage < found[1] and (not made.coverage or found[0] == made.key)
 
     def _keep(self, name: str, made: Made, where: Place | None, *, new: bool) -> None:
-        self._replaced |= self._known.execute("SELECT 1 FROM grades WHERE id = ?", (name,)).fetchone() is not None
+        before = self._known.execute("SELECT file, start FROM grades WHERE id = ?", (name,)).fetchone()
+        if before and before[1] is not None:
+            self._replaced = True
+            self._known.execute("INSERT INTO replaced VALUES (?, ?)", before)
         place = (where.file, where.start, where.length) if where else (None, None, None)
         row = (name, made.key, made.transcript, made.coverage, made.whole, *place, new)
         self._known.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def _is_newest(self, place: Place) -> bool:
-        asked = "SELECT 1 FROM grades WHERE file = ? AND start = ?"
-        return self._known.execute(asked, (place.file, place.start)).fetchone() is not None
+    def _stays(self, place: Place) -> bool:
+        asked = "SELECT 1 FROM replaced WHERE file = ? AND start = ?"
+        return self._known.execute(asked, (place.file, place.start)).fetchone() is None
