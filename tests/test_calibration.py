@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mockint import calibration
 from mockint.bank import load_bank
 from mockint.calibration import (
     Agreement,
@@ -32,6 +36,11 @@ from mockint.llm import Usage
 from tests.conftest import Run, StandingClock
 
 POINTS = {"missed": 0.0, "partial": 0.5, "met": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "RESAMPLES", 100)
 
 
 def trial(*pairs: tuple[str, str | None], questions: int = 10) -> Trial:
@@ -63,6 +72,37 @@ def test_kappa_has_quadratic_weights() -> None:
 def test_unscored_criterion_lowers_the_coverage_and_nothing_else() -> None:
     found = agreement(trial(*[("met", "met"), ("missed", "missed")] * 10, ("met", None)))
     assert (found.ratings, found.coverage, found.exact.value) == (20, round(20 / 21, 4), 1)
+
+
+def test_questions_of_which_nothing_was_scored_do_not_count() -> None:
+    pairs: list[tuple[str, str | None]] = [("met", "met"), ("missed", None), ("met", None)]
+    found = agreement(trial(*pairs, questions=3))
+    assert (found.ratings, found.questions, found.scores) == (1, 1, 1)
+
+
+def test_gold_of_scores_alone_says_nothing_of_ratings() -> None:
+    scores = tuple(Score(f"q{n}", f"a{n}", n / 8, n / 8 if n else None) for n in range(8))
+    found = agreement(Trial((), scores, Usage(), {}))
+    assert (found.ratings, found.scores, found.questions, found.coverage) == (0, 7, 7, 0.875)
+    assert told(found, usage=Usage()).startswith("0 ratings and 7 scores over 7 questions; 88% could be scored")
+
+
+def test_draw_for_which_a_figure_is_not_defined_is_no_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defined are the draws of all questions and, seldom, of two at most."""
+
+    monkeypatch.setattr(calibration, "RESAMPLES", 2000)
+
+    def figure(found: Sequence[Score]) -> float | None:
+        return {7: 1.0, 2: 0.0, 1: 0.0}.get(len({one.question for one in found}))
+
+    found = calibration._interval([Score(f"q{n}", "a", 0, 0) for n in range(7)], figure)
+    assert (found.low, found.value, found.high) == (0, 1, 1)
+
+
+def test_interval_does_not_depend_on_the_order_of_the_answers() -> None:
+    chance = random.Random(5)
+    made = trial(*[(chance.choice(list(POINTS)), chance.choice(list(POINTS))) for _ in range(40)], questions=7)
+    assert agreement(made) == agreement(replace(made, ratings=made.ratings[::-1], scores=made.scores[::-1]))
 
 
 def test_interval_holds_the_value_and_narrows_with_questions() -> None:
@@ -136,6 +176,60 @@ def test_every_bad_line_of_a_gold_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ContentError) as caught:
         read_gold(path)
     assert [line.split(":")[1] for line in caught.value.what.splitlines()] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        pytest.param('a,hybrid-search,0.5,"One, two.\nb,hybrid-search,0.5,"Three."\n', "g.csv:3", id="a quote that is not closed"),
+        pytest.param("a,hybrid-search,0.5,One, two and three.\n", "g.csv:2: a cell without a name", id="a comma without quotes"),
+        pytest.param('a,hybrid-search,0.5,"One.\nTwo."\nb,hybrid-search,7,Three.\n', "g.csv:4: score", id="after a text of two lines"),
+        pytest.param("a,hybrid-search,nan,One.\n", "g.csv:2: score", id="a score that is no number"),
+        pytest.param("a,hybrid-search,1,One.\na,hybrid-search,0,One.\n", "g.csv:3: another answer", id="an answer twice"),
+        pytest.param(f"a,hybrid-search,1,{'x' * 10_000_001}\n", "g.csv:2", id="a cell without end"),
+    ],
+)  # fmt: skip
+def test_row_of_a_csv_that_would_be_read_as_something_else_is_told(tmp_path: Path, row: str, told: str) -> None:
+    path = tmp_path / "g.csv"
+    path.write_text(f"id,question,score,answer\n{row}")
+    with pytest.raises(ContentError, match=told):
+        read_gold(path)
+
+
+def test_csv_with_other_columns_is_told_which_ones_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("id;question;score;answer\na;hybrid-search;0,5;One.\n")
+    with pytest.raises(ContentError, match=r"g\.csv:1: there is no column id, question, answer"):
+        read_gold(tmp_path / "g.csv")
+
+
+def test_answers_of_one_person_to_several_questions_are_as_many(tmp_path: Path) -> None:
+    (tmp_path / "G.CSV").write_text("id,question,score,answer\na,hybrid-search,1,One.\na,reranking,0,Two.\n")
+    assert [answer.question for answer in read_gold(tmp_path / "G.CSV")] == ["hybrid-search", "reranking"]
+
+
+def test_gold_answer_is_either_a_text_or_turns(tmp_path: Path) -> None:
+    said = '"answer": "x", "turns": [{"role": "candidate", "text": "y"}]'
+    (tmp_path / "g.jsonl").write_text(f'{{"id": "a", "question": "hybrid-search", {said}, "score": 1}}\n')
+    with pytest.raises(ContentError, match=r"g\.jsonl:1: Value error, give either an answer or turns"):
+        read_gold(tmp_path / "g.jsonl")
+
+
+def test_misspelt_red_flag_is_told() -> None:
+    bank = load_bank(roots())
+    flag = bank.rubric(bank.question("hybrid-search")).red_flags[0].id
+    gold = [Gold(id="a", question="hybrid-search", answer="x y z", score=0, red_flags=(flag, flag[:-1]))]
+    with pytest.raises(ContentError, match=f"no red flag '{flag[:-1]}'; did you mean '{flag}'"):
+        asyncio.run(try_out(gold, bank, maker=offline, clock=StandingClock()))
+
+
+def test_calibration_speaks_only_for_rubrics_of_which_an_answer_was_graded() -> None:
+    gold = [
+        Gold(id="a", question="hybrid-search", answer="BM25 finds rare words.", score=0.5),
+        Gold(id="b", question="reranking", answer=" ", score=0),
+    ]
+    made = asyncio.run(try_out(gold, load_bank(roots()), maker=offline, clock=StandingClock()))
+    assert made.failed == ("b: the answer is empty",)
+    assert made.stamp["rubrics"].keys() == {"hybrid-search"}
 
 
 def test_level_that_the_rubric_lacks_is_told() -> None:

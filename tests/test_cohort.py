@@ -1,4 +1,4 @@
-"""What many grades say together: the same in any order and in parts, in memory that does not grow."""
+"""What many grades say together: right, the same in any order, in memory that does not grow."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import csv
 import io
 import json
 import random
+import re
 import tracemalloc
 from collections.abc import Iterable
 from copy import deepcopy
+from dataclasses import replace
+from itertools import combinations, product
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from scipy.stats import binomtest
 
 from mockint import cohort
 from mockint.bank import Bank, load_bank
 from mockint.batch import grade_answers
-from mockint.cohort import COLUMNS, NOT_IN_BANK, Cohort, CohortReport, Summary, markdown, summary_rows
+from mockint.cohort import COLUMNS, NOT_IN_BANK, Cohort, CohortReport, Summary, markdown
 from mockint.content import roots
 from mockint.errors import ContentError
 from mockint.grading.grader import offline
@@ -125,43 +130,28 @@ def csv_of(bank: Bank, lines: Iterable[Line]) -> list[dict[str, str]]:
     return list(csv.DictReader(file))
 
 
-# Order and parts
+# Order
 
 
-@pytest.mark.parametrize("kept", [pytest.param(1000, id="all kept"), pytest.param(20, id="a draw kept")])
-def test_order_and_parts_make_no_difference(
-    bank: Bank, real: list[Line], line: Line, kept: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("drawn", [pytest.param(False, id="all kept"), pytest.param(True, id="a draw kept")])
+def test_order_makes_no_difference(
+    bank: Bank, real: list[Line], line: Line, drawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SPREAD_ANSWERS", "REASONS", "LISTED"):
-        monkeypatch.setattr(cohort, name, min(kept, getattr(cohort, name)))
+    if drawn:
+        for name in ("SPREAD_ANSWERS", "REASONS", "LISTED"):
+            monkeypatch.setattr(cohort, name, 20)
+        for name in ("MAKERS", "RUBRICS", "PER_KEY", "FIRST"):
+            monkeypatch.setattr(cohort, name, 2)
     lines = mixed(real, line)
     whole = report_of(bank, lines)
-    assert whole.spread.drawn == (kept == 20)
+    assert (whole.spread.drawn, whole.stamps.more) == (drawn, drawn)
     for seed in range(3):
-        shuffled = random.Random(seed).sample(lines, len(lines))
-        assert report_of(bank, shuffled) == whole
-        merged = Cohort(bank)
-        for start in range(3):
-            part = Cohort(bank)
-            for one in shuffled[start::3]:
-                part.add(one)
-            before = part.result()
-            merged.merge(part)
-            assert part.result() == before
-        assert merged.result() == whole
+        assert report_of(bank, random.Random(seed).sample(lines, len(lines))) == whole
 
 
 def test_report_is_json_and_back(bank: Bank, real: list[Line], line: Line) -> None:
     report = report_of(bank, mixed(real, line))
     assert CohortReport.model_validate_json(report.model_dump_json()) == report
-
-
-def test_merged_parts_stay_as_they_are(bank: Bank, line: Line) -> None:
-    one, other = Cohort(bank), Cohort(bank)
-    other.add(line)
-    one.merge(other)
-    one.add(made(line, "x"))
-    assert other.result() == report_of(bank, [line])
 
 
 def test_nothing_is_a_report_too(bank: Bank) -> None:
@@ -171,6 +161,75 @@ def test_nothing_is_a_report_too(bank: Bank) -> None:
 
 
 # Numbers
+
+
+def test_numbers_are_those_of_all_the_grades(bank: Bank, real: list[Line], line: Line) -> None:
+    """Everything again with numpy, scipy and plain loops, from all the lines at once."""
+    lines = [one for one in mixed(real, line) if "answers" in one]
+    answers = [(one, one["answers"][0], bank.rubric(bank.question(one["answers"][0]["question"]))) for one in lines]
+    report = report_of(bank, lines)
+    for found, key in (
+        (report.questions, lambda one: one[1]["question"]),
+        (report.competencies, lambda one: one[2].competency),
+        (report.tracks, lambda one: bank.question(one[1]["question"]).track),
+    ):
+        assert [one.name for one in found] == sorted(set(map(key, answers)))
+        for one in found:
+            scores = [answer["score"] for whole in answers for answer in [whole[1]] if key(whole) == one.name]
+            assert one.n == len(scores)
+            assert one.mean == pytest.approx(np.mean(scores), abs=1e-6)
+            assert one.sd == pytest.approx(np.std(scores, ddof=1), abs=1e-6)
+            quartiles = np.quantile(scores, [0.25, 0.5, 0.75], method="averaged_inverted_cdf")
+            assert [one.q1, one.median, one.q3] == pytest.approx(list(quartiles), abs=report.resolution)
+            assert sum(one.bins) == one.n
+    rated = [
+        (answer["question"], verdict, rubric.by_id[verdict["criterion"]])
+        for _, answer, rubric in answers
+        for verdict in answer["verdicts"]
+    ]
+    assert len(report.missed) > 10
+    for criterion in report.missed:
+        levels = [
+            verdict["level"]
+            for question, verdict, about in rated
+            if (question, about.id) == (criterion.question, criterion.criterion) and verdict["state"] == "scored"
+        ]
+        lowest = levels.count(bank.rubric(bank.question(criterion.question)).by_id[criterion.criterion].lowest)
+        assert (criterion.scored, criterion.missed, criterion.share) == (len(levels), lowest, lowest / len(levels))
+        wilson = binomtest(lowest, len(levels)).proportion_ci(method="wilson")
+        assert (criterion.low, criterion.high) == pytest.approx(tuple(wilson))
+    assert [one.low for one in report.missed] == sorted((one.low for one in report.missed), reverse=True)
+    apart, pairs = [], 0
+    for _, verdict, about in rated:
+        cast = [level for level, count in (verdict.get("votes") or {}).items() for _ in range(count)]
+        both = list(combinations(cast, 2))
+        pairs += len(both)
+        apart += [abs(about.points(a) - about.points(b)) for a, b in both]
+    within = report.spread.votes
+    assert within.pairs == pairs
+    assert within.mean_absolute_difference == pytest.approx(np.mean(apart))
+    assert within.agreement == pytest.approx(apart.count(0) / pairs)
+    known = [one["usage"]["usd"] for one in lines if one["usage"]["usd"] is not None]
+    assert report.usage.usd == pytest.approx(sum(known), abs=1e-6)
+    assert report.usage.prompt_tokens == sum(one["usage"]["prompt_tokens"] for one in lines)
+
+
+def test_graders_are_compared_by_their_newest_grades(bank: Bank, line: Line) -> None:
+    """Again with numpy, for three graders of forty answers."""
+    chance = random.Random(7)
+    lines, scores = [], {}
+    for n, model, again in product(range(40), ("lab/a", "lab/b", "offline"), range(2)):
+        scores[n, model] = round(chance.random(), 4)
+        at = f"2026-11-{24 + again}T12:00:00Z"
+        new = made(line, f"a-{n}", score=scores[n, model], model=model, grader="judge", at=at, transcript=f"{n}")
+        lines.append(new)
+    found = report_of(bank, random.Random(1).sample(lines, len(lines))).spread
+    assert (found.answers, found.looked_at, found.drawn, len(found.pairs)) == (40, 40, False, 3)
+    for pair in found.pairs:
+        higher = np.array([scores[n, pair.other.model] - scores[n, pair.one.model] for n in range(40)])
+        assert (pair.answers, pair.scores, pair.agreement) == (40, 40, 1)
+        assert pair.mean_difference == pytest.approx(higher.mean(), abs=1e-6)
+        assert pair.mean_absolute_difference == pytest.approx(np.abs(higher).mean(), abs=1e-6)
 
 
 def test_states_signals_and_errors_are_counted(bank: Bank, real: list[Line]) -> None:
@@ -221,9 +280,10 @@ def test_share_of_misses_has_wilsons_interval(bank: Bank, line: Line) -> None:
             verdict |= {"level": "met", "points": 1.0}
         new["answers"][0]["verdicts"][2]["level"] = "met" if n < 3 else "missed"
         lines.append(new)
-    first = report_of(bank, lines).missed[0]
+    report = report_of(bank, lines)
+    first = report.missed[0]
     criterion = bank.rubric(bank.question("agent-security")).criteria[2]
-    assert (first.criterion, first.asks) == (criterion.id, criterion.asks)
+    assert (first.criterion, first.asks, first.expected_from) == (criterion.id, criterion.asks, criterion.expected_from)
     assert (first.missed, first.scored) == (7, 10)
     assert (first.low, first.high) == pytest.approx((0.3968, 0.8922), abs=1e-4)  # Wilson (1927), 7 of 10
     assert report_of(bank, lines[:4]).missed == (), "four verdicts are too few"
@@ -246,6 +306,28 @@ def test_red_flags_are_counted_among_the_answers_to_their_question(bank: Bank, r
     assert raised > 0
     one = flags["agent-security", FLAG]
     assert (one.raised, one.graded, one.gate) == (raised, 6, True)
+
+
+def test_red_flag_of_an_answer_that_has_no_grade_is_in_no_share(bank: Bank, line: Line) -> None:
+    raised = [{"id": FLAG, "evidence": []}]
+    verdicts = [unscored(verdict["criterion"], "It was not rated.") for verdict in line["answers"][0]["verdicts"]]
+    bare = made(line, "u", state="ungraded", verdicts=verdicts, red_flags=raised)
+    bare["answers"][0]["score"] = None
+    assert report_of(bank, [bare]).red_flags == ()
+    (flag,) = report_of(bank, [bare, made(line, "g", red_flags=raised), made(line, "h", red_flags=[])]).red_flags
+    assert (flag.raised, flag.graded, flag.share) == (1, 2, 0.5)
+
+
+def test_rubric_that_was_changed_is_read_again(tmp_path: Path, line: Line) -> None:
+    source = next(root / "rubrics/agents/agent-security.yaml" for root in roots())
+    own = tmp_path / "rubrics" / "agents" / source.name
+    own.parent.mkdir(parents=True)
+    told = []
+    for asks in ("Is it first?", "Is it second?"):
+        own.write_text(re.sub("asks: .*", f"asks: {asks}", source.read_text(encoding="utf-8"), count=1))
+        told.append({one.asks for one in report_of(load_bank(roots([tmp_path])), [line] * 5).missed})
+    assert "Is it first?" in told[0]
+    assert "Is it second?" in told[1]
 
 
 def test_prices_that_are_not_known_are_apart(bank: Bank, line: Line) -> None:
@@ -322,6 +404,18 @@ def test_edge_that_a_gate_makes_void_is_not_borderline(
     assert report.borderline_lines == listed
 
 
+def test_grade_near_to_two_edges_is_one_grade_at_the_nearer(bank: Bank, line: Line) -> None:
+    narrow = replace(bank)
+    bands = tuple(
+        band.model_copy(update={"from_score": at})
+        for band, at in zip(bank.scale.bands, (0, 0.5, 0.55, 0.8), strict=True)
+    )
+    narrow.__dict__["scale"] = bank.scale.model_copy(update={"bands": bands})
+    report = report_of(narrow, [made(line, "b", score=0.53, signal="no hire")])
+    assert report.borderline_lines == 1
+    assert [(one.edge, one.other) for one in report.borderline] == [(0.55, "hire")]
+
+
 def test_grade_with_too_little_evidence_is_not_borderline(bank: Bank, line: Line) -> None:
     assert report_of(bank, [made(line, "i", score=0.55, signal="insufficient evidence")]).borderline_lines == 0
 
@@ -375,6 +469,12 @@ def test_unlike_things_under_one_id_are_not_compared(bank: Bank, line: Line, key
     assert report_of(bank, [line, made(line, line["id"], model="lab/a")]).spread.answers == 1
 
 
+def test_answer_that_was_not_given_is_not_compared(bank: Bank, line: Line) -> None:
+    lines = [made(line, "a", state="not_answered", verdicts=[], model=model) for model in ("lab/a", "lab/b")]
+    spread = report_of(bank, lines).spread
+    assert (spread.looked_at, spread.answers, spread.pairs) == (0, 0, ())
+
+
 def test_newest_grade_of_a_grader_is_the_one_compared(bank: Bank, line: Line) -> None:
     lines = [made(line, "a", score=0.9, at="2026-11-25T00:00:00Z"), made(line, "a", score=0.1)]
     lines.append(made(line, "a", score=0.9, model="lab/a"))
@@ -395,10 +495,22 @@ def test_unlike_stamps_are_said_first(bank: Bank, line: Line) -> None:
     assert "lab/a" in text
 
 
+def test_more_rubrics_or_graders_than_are_told_apart_are_said_to_be_more(bank: Bank, line: Line) -> None:
+    report = report_of(bank, [made(line, "a", rubric=f"sha256:{n}") for n in range(9)])
+    assert report.stamps.more
+    assert "more than can be told apart" in markdown(report, bank, clean=clean)
+    report = report_of(bank, [made(line, "a", model=f"lab/{n}") for n in range(9)])
+    assert not report.stamps.more
+    assert report.spread.drawn
+
+
 def test_like_stamps_are_said_to_be_so(bank: Bank, real: list[Line]) -> None:
     report = report_of(bank, real)
     assert report.stamps.differ == ()
-    assert "All were made by offline" in markdown(report, bank, clean=clean)
+    text = markdown(report, bank, clean=clean)
+    assert "All were made by offline" in text
+    assert "compares words, not meaning" in text
+    assert "calibrate measures" in text
 
 
 # Lines from anywhere
@@ -422,9 +534,17 @@ def test_line_that_is_no_grade_is_told_and_leaves_no_trace(bank: Bank, line: Lin
     broken = deepcopy(line) | bad if bad and "error" not in bad else bad
     with pytest.raises(ContentError, match="is no grade"):
         seen.add(broken)
+    table = io.StringIO()
     with pytest.raises(ContentError):
-        summary_rows(broken, bank)
+        Summary(table, bank, clean=clean).add(broken)
+    assert len(table.getvalue().splitlines()) == 1, "the header"
     assert seen.result() == before
+
+
+@pytest.mark.parametrize("data", [[1], 7, None, "error"], ids=["list", "number", "null", "text"])
+def test_json_that_is_no_object_is_told(bank: Bank, data: Any) -> None:
+    with pytest.raises(ContentError, match="is no grade"):
+        Cohort(bank).add(data)
 
 
 def test_votes_that_are_none_are_told(bank: Bank, line: Line) -> None:
@@ -473,6 +593,11 @@ def test_cell_that_a_spreadsheet_would_run_gets_an_apostrophe(bank: Bank, line: 
     rows = csv_of(bank, [made(line, name, model=f"x;{name}"), {"id": name, "error": {"code": 2, "message": "no"}}])
     assert [row["id"] for row in rows] == [f"'{name.strip(chr(0x200B)).strip()}"] * 2
     assert rows[0]["model"].replace(" ", "").startswith("x;'")
+
+
+def test_prices_of_the_table_add_up_to_those_of_the_report(bank: Bank, line: Line) -> None:
+    lines = [made(line, str(n), usage={"calls": 1, "usd": 1 / 3e6}) for n in range(90)]
+    assert sum(float(row["usd"]) for row in csv_of(bank, lines)) == pytest.approx(report_of(bank, lines).usage.usd)
 
 
 def test_texts_with_quotes_commas_and_lines_stay_in_their_cells(bank: Bank, line: Line) -> None:
@@ -534,24 +659,34 @@ def test_report_reads_at_eighty_columns_with_numbers_beside_every_shape(
 # Size
 
 
-def test_memory_does_not_grow_with_the_lines(bank: Bank, real: list[Line], line: Line) -> None:
-    models = [deepcopy(one) for one in mixed(real, line)[-100:]]
+def test_memory_does_not_grow_with_the_lines(
+    bank: Bank, real: list[Line], line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With short lists, since what grows shows sooner beside them."""
+    for name in ("SPREAD_ANSWERS", "MAKERS", "REASONS", "RUBRICS", "LISTED"):
+        monkeypatch.setattr(cohort, name, 10)
+    models = [one for one in mixed(real, line)[-100:] if "answers" in one]
 
-    def peak(count: int) -> int:
+    def kept(count: int) -> int:
         seen = Cohort(bank)
         tracemalloc.start()
         for n in range(count):
-            new = models[n % len(models)] | {"id": f"answer-{n:06}", "score": n % 1009 / 1009}
-            if n % 50 == 0:
-                new = {"id": f"answer-{n:06}", "error": {"code": 5, "message": f"Line {n}"}}
-            elif n % 7 == 0:
-                new["stamp"] = new["stamp"] | {"model": f"lab/{n}", "rubric": f"sha256:{n}", "transcript": f"{n}"}
+            name = f"answer-{n:06}"
+            new = models[n % len(models)] | {"id": name, "score": n % 1009 / 1009}
+            if n % 10 == 0:
+                new = {"id": name, "error": {"code": 5, "message": f"Line {n}"}}
+            elif n % 3 == 0:
+                answer = new["answers"][0] | {"question": name if n % 2 else new["answers"][0]["question"]}
+                answer["verdicts"] = [unscored(name, f"Reason {n}."), *answer["verdicts"]]
+                stamp = new["stamp"] | {"model": name, "rubric": name, "transcript": name}
+                new |= {"answers": [answer], "stamp": stamp}
             seen.add(new)
-        _, most = tracemalloc.get_traced_memory()
+        del new
+        now, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert seen.result().lines == count
-        return most
+        return now
 
     report_of(bank, models)  # what the bank keeps is there before
-    few, many = peak(2_000), peak(20_000)
-    assert many <= 1.2 * few, f"{few} bytes for 2,000 lines, {many} for 20,000"
+    few, many = kept(300), kept(1200)
+    assert many <= 1.2 * few, f"{few} bytes for 300 lines, {many} for 1,200"

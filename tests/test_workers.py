@@ -175,3 +175,42 @@ def test_summary_and_cohort_are_of_all_lines_those_of_earlier_runs_too(run: Run,
     assert alone.code == 0
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 2
     assert run("grade", "b.jsonl", "--cohort", "c.pdf").code == 2
+
+
+def test_lines_that_are_no_grades_are_left_out_of_the_table_and_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join(lines(3)))
+    run("grade", "a.jsonl", "--out", "g.jsonl")
+    with (tmp_path / "g.jsonl").open("a") as out:
+        out.write('\n# mine\n{"id": 7}\n')
+    done = run("grade", "a.jsonl", "--out", "g.jsonl", "--cohort", "c.json")
+    assert done.code == 0
+    assert "2 lines of earlier grades are neither" in done.err
+    assert json.loads((tmp_path / "c.json").read_text())["lines"] == 4
+
+
+def test_file_that_cannot_be_written_is_refused_before_anything_is_graded(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join(lines(3)))
+    for option, name in (("--summary", "none/s.csv"), ("--cohort", "none/c.md")):
+        done = run("grade", "a.jsonl", "--out", "g.jsonl", option, name)
+        assert done.code == 2
+        assert "is no folder to write to" in done.err
+    assert not (tmp_path / "g.jsonl").exists()
+
+
+def test_cohort_says_how_far_two_graders_agree(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join(lines(3)))
+    run("grade", "a.jsonl", "--out", "first.jsonl")
+    second = [json.loads(line) for line in (tmp_path / "first.jsonl").read_text().splitlines()]
+    for line in second:
+        if "error" not in line:
+            line["stamp"]["model"] = "another"
+            line["answers"][0]["score"] -= 0.1
+    (tmp_path / "second.jsonl").write_text("\n".join(map(json.dumps, second)) + "\n")
+    words = ("grade", "a.jsonl", "--out", "first.jsonl")
+    assert run(*words, "--beside", "second.jsonl").code == 2
+    assert run(*words, "--cohort", "c.json", "--beside", "second.jsonl").code == 0
+    report = json.loads((tmp_path / "c.json").read_text())
+    (pair,) = report["spread"]["pairs"]
+    assert (pair["answers"], pair["agreement"]) == (3, 1.0)
+    assert pair["mean_absolute_difference"] == pytest.approx(0.1)
+    assert report["lines"] == 4

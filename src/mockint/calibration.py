@@ -1,6 +1,6 @@
 """The only place that says how far a grader agrees with people: its ratings beside stated ones, and what follows from both.
 
-scikit-learn and SciPy do the statistics; they are imported when these are asked for (0.9 s together).
+scikit-learn, SciPy and NumPy do the statistics; they are imported when these are asked for (0.9 s together).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from mockint import __version__
 from mockint.bank import Bank, Question
-from mockint.batch import Said, part_of, read_lines, read_text
+from mockint.batch import Answer, part_of, read_lines, read_text
 from mockint.clock import Clock
 from mockint.content import Frozen, digest, near
 from mockint.errors import ContentError, UsageError
@@ -33,7 +33,8 @@ from mockint.rubric import Rubric, TargetLevel
 LEAST_RATINGS, LEAST_QUESTIONS, LEAST_KAPPA, MOST_ERROR = 200, 20, 0.6, 0.15
 """The bar that a grader has to meet to be called calibrated: ratings, questions, quadratic-weighted kappa (above 0.6 agreement is
 "substantial" in Landis and Koch, 1977) and the mean absolute error of a question's score."""
-RESAMPLES = 1000
+RESAMPLES, LEAST_GROUPS = 1000, 5
+"""Draws for an interval, and the questions that it takes."""
 _SCALE = 12
 """Levels of criteria with two, three or four of them, on one scale of whole numbers."""
 
@@ -46,13 +47,9 @@ class OfQuestion(Protocol):
 T = TypeVar("T", bound=OfQuestion)
 
 
-class Gold(Frozen):
+class Gold(Answer):
     """An answer with what people make of it: the level of each criterion, or a score from 0 to 1."""
 
-    id: str
-    question: str
-    answer: str | None = None
-    turns: tuple[Said, ...] | None = None
     levels: dict[str, str] = Field(default_factory=dict)
     red_flags: tuple[str, ...] = ()
     score: float | None = Field(default=None, ge=0, le=1)
@@ -110,8 +107,11 @@ class Agreement(Frozen):
 
     ratings: int
     questions: int
+    """Over which the ratings are; without any, the scores."""
+    scores: int = 0
+    """Answers with a score from both sides."""
     coverage: float
-    """The share of criteria that the grader scored."""
+    """The share of the rated criteria that the grader scored; without any, of the answers with a score."""
     exact: Interval
     kappa: Interval
     """Cohen's, with quadratic weights."""
@@ -120,7 +120,7 @@ class Agreement(Frozen):
     correlation: Interval
     """Pearson's, of the scores."""
     confusion: dict[str, dict[str, int]]
-    """Stated level → given level → how often, for criteria with the usual three levels."""
+    """Stated level → given level → how often, where both are of the usual three."""
     criteria: dict[str, dict[str, float | int | None]]
     """QUESTION/CRITERION → ratings, exact agreement and kappa."""
 
@@ -167,29 +167,53 @@ def read_gold(path: Path) -> list[Gold]:
     """Reads JSON lines, or CSV with the columns id, question, answer and score or one `level:CRITERION` for each.
 
     Raises:
-        ContentError: with every bad line.
+        ContentError: with every bad line, and with every answer that is there twice.
+        UsageError: the file cannot be read, or holds no answer.
     """
-    rows: list[tuple[int, Any]] = []
-    if path.suffix == ".csv":
-        csv.field_size_limit(10_000_000)
-        for number, row in enumerate(csv.DictReader(io.StringIO(read_text(path), newline="")), 2):
-            levels = {key[6:]: value for key, value in row.items() if key and key.startswith("level:") and value}
-            kept = {key: value for key, value in row.items() if key and not key.startswith("level:") and value}
-            rows.append((number, json.dumps(kept | ({"levels": levels} if levels else {}))))
-    else:
-        rows = [(number, line) for number, line in enumerate(read_lines(path), 1) if line.strip()]
-    found, problems = [], []
-    for number, line in rows:
+    found: dict[tuple[str, str], Gold] = {}
+    problems = []
+    for number, row in _csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path):
         try:
-            found.append(Gold.model_validate_json(line, strict=False))
+            answer = Gold.model_validate_json(row, strict=False)
         except ValidationError as exc:
             first = exc.errors()[0]
-            problems.append(f"{path}:{number}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+            told = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".lstrip(": ")
+            problems.append(f"{path}:{number}: {told}")
+            continue
+        if (answer.id, answer.question) in found:
+            problems.append(f"{path}:{number}: another answer to {answer.question!r} has the id {answer.id!r}")
+        found[answer.id, answer.question] = answer
     if problems:
         raise ContentError("\n".join(problems), hint="Each line is an answer with its levels or its score.")
     if not found:
         raise UsageError(f"{path} holds no answer.", hint="Give JSON lines or CSV; see docs/calibration.md.")
-    return found
+    return list(found.values())
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields each line with its number."""
+    return ((number, line) for number, line in enumerate(read_lines(path), 1) if line.strip())
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields each row as JSON, with the number of its last line. Raises ContentError where columns are missing or quotes do not add up."""
+    csv.field_size_limit(10_000_000)
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="a cell without a name", strict=True)
+    try:
+        if lacking := [name for name in ("id", "question", "answer") if name not in (rows.fieldnames or ())]:
+            raise ContentError(
+                f"{path}:1: there is no column {', '.join(lacking)}",
+                hint="Name the columns in the first line, with commas between them.",
+            )
+        for row in rows:
+            given = {key: value for key, value in row.items() if value}
+            levels = {key[6:]: given.pop(key) for key in list(given) if key.startswith("level:")}
+            yield rows.line_num, json.dumps(given | ({"levels": levels} if levels else {}))
+    except csv.Error as exc:
+        raise ContentError(
+            f"{path}:{rows.reader.line_num}: {exc}",
+            hint="Put a cell that holds a comma, a quote or a line end in quotes.",
+        ) from exc
 
 
 async def try_out(
@@ -242,17 +266,23 @@ async def try_out(
 
 
 def _refuse_unknown(gold: Sequence[Gold], bank: Bank) -> None:
-    """Raises ContentError, before anything is graded, with every criterion and level that the rubrics do not have."""
+    """Raises ContentError, before anything is graded, with every criterion, level and red flag that the rubrics do not have."""
     problems = []
     for answer in gold:
         if answer.question not in bank.questions:
             continue  # told with the other answers that cannot be graded
-        criteria = bank.rubric(bank.question(answer.question)).by_id
+        rubric = bank.rubric(bank.question(answer.question))
+        criteria, flags = rubric.by_id, [flag.id for flag in rubric.red_flags]
         for name, level in answer.levels.items():
             if name not in criteria:
                 problems.append(f"{answer.id}: {answer.question} has no criterion {name!r}{near(name, criteria)}")
             elif level not in criteria[name].levels:
                 problems.append(f"{answer.id}: {name!r} has no level {level!r}{near(level, criteria[name].levels)}")
+        problems += [
+            f"{answer.id}: {answer.question} has no red flag {name!r}{near(name, flags)}"
+            for name in answer.red_flags
+            if name not in flags
+        ]
     if problems:
         raise ContentError("\n".join(problems), hint="Correct the gold answers.")
 
@@ -276,7 +306,7 @@ def _ratings(answer: Gold, grade: Grade, rubric: Rubric) -> Iterable[Rating]:
 
 
 def _stamp(gold: Sequence[Gold], grades: Sequence[Grade], bank: Bank) -> dict[str, Any]:
-    names = sorted({answer.question for answer in gold if answer.question in bank.questions})
+    names = sorted({answer.question for grade in grades for answer in grade.answers if answer.score is not None})
     rubrics = {name: bank.rubric(bank.question(name)).digest for name in names}
     made = grades[0].stamp if grades else None
     return {
@@ -301,8 +331,11 @@ def agreement(trial: Trial) -> Agreement:
         by_criterion.setdefault(f"{rating.question}/{rating.criterion}", []).append(rating)
     return Agreement(
         ratings=len(scored),
-        questions=len({rating.question for rating in trial.ratings} | {score.question for score in trial.scores}),
-        coverage=round(len(scored) / len(trial.ratings), 4) if trial.ratings else float(bool(graded)),
+        questions=len({rating.question for rating in scored} or {score.question for score in graded}),
+        scores=len(graded),
+        coverage=round(
+            len(scored) / len(trial.ratings) if trial.ratings else len(graded) / (len(trial.scores) or 1), 4
+        ),
         exact=_interval(scored, _exact),
         kappa=_interval(scored, _kappa),
         score_error=_interval(graded, _error),
@@ -359,41 +392,32 @@ def _confusion(ratings: Sequence[Rating]) -> dict[str, dict[str, int]]:
 
 
 def _interval(found: Sequence[T], statistic: Callable[[Sequence[T]], float | None]) -> Interval:
-    """Returns the statistic with its 95% interval: whole questions are drawn anew, since their answers belong together."""
-    from numpy.random import default_rng
-    from scipy.stats import bootstrap
+    """Returns the statistic with its 95% interval, from five questions on: whole questions are drawn anew, since their answers belong
+    together. A draw for which the statistic is not defined does not count.
+    """
+    import numpy as np
 
     value = statistic(found)
     groups: dict[str, list[T]] = {}
     for one in found:
         groups.setdefault(one.question, []).append(one)
-    if value is None or len(groups) < 5:
-        return Interval(value=value)
-    lists = list(groups.values())
-
-    def over(drawn: Any) -> float:
-        sample: list[T] = []
-        for index in drawn:
-            sample += lists[int(index)]
-        again = statistic(sample)
-        return value if again is None else again
-
-    made = bootstrap(
-        (range(len(lists)),),
-        over,
-        n_resamples=RESAMPLES,
-        vectorized=False,
-        method="percentile",
-        rng=default_rng(20261124),
-    ).confidence_interval
-    return Interval(value=round(value, 4), low=round(float(made.low), 4), high=round(float(made.high), 4))
+    if value is None or len(groups) < LEAST_GROUPS:
+        return Interval(value=None if value is None else round(value, 4))
+    lists, chance = [groups[name] for name in sorted(groups)], np.random.default_rng(20261124)
+    drawn = (
+        statistic([one for index in chance.integers(len(lists), size=len(lists)) for one in lists[index]])
+        for _ in range(RESAMPLES)
+    )
+    low, high = np.quantile([again for again in drawn if again is not None], [0.025, 0.975])
+    return Interval(value=round(value, 4), low=round(float(low), 4), high=round(float(high), 4))
 
 
 def told(found: Agreement, *, usage: Usage) -> str:
     """Returns the agreement in words and a table, for a terminal."""
     state = "calibrated" if found.calibrated else "uncalibrated"
     lines = [
-        f"{found.ratings} ratings over {found.questions} questions, {found.coverage:.0%} of the criteria scored",
+        f"{_many(found.ratings, 'rating')} and {_many(found.scores, 'score')} over {_many(found.questions, 'question')}; "
+        f"{found.coverage:.0%} could be scored",
         "",
         f"exact agreement       {_shown(found.exact)}",
         f"kappa, quadratic      {_shown(found.kappa)}",
@@ -411,6 +435,10 @@ def told(found: Agreement, *, usage: Usage) -> str:
         lines += ["", f"{usage.calls} calls, {usage.prompt_tokens} tokens in, {usage.completion_tokens} out, {price}"]
     bar = f"{LEAST_RATINGS} ratings over {LEAST_QUESTIONS} questions, kappa {LEAST_KAPPA} and an error of {MOST_ERROR} at most"
     return "\n".join([*lines, "", f"{state} (the bar: {bar})"]) + "\n"
+
+
+def _many(count: int, one: str) -> str:
+    return f"{count} {one if count == 1 else one + 's'}"
 
 
 def _shown(interval: Interval) -> str:
@@ -471,6 +499,6 @@ def state_of(folder: Path, grade: Grade, rubrics: Mapping[str, Rubric]) -> Calib
         with suppress(ValidationError, OSError):
             one = Calibration.model_validate_json(path.read_bytes())
             same = all(one.stamp.get(key) == getattr(made, key) for key in ("grader", "model", "prompt", "votes"))
-            if same and wanted.items() <= one.stamp["rubrics"].items():
+            if same and wanted.items() <= one.stamp.get("rubrics", {}).items():
                 found.append(one)
     return max(found, key=lambda one: one.at, default=None)

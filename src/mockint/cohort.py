@@ -1,8 +1,7 @@
 """The only place that says what many grades show together: one line at a time, in memory that does not grow with their number.
 
 Everything that is kept is a count, a sum of whole numbers, or a bounded list whose content does not depend on the order of the
-lines, so that cohorts of parts of a file, merged, are the cohort of the whole. SciPy gives the Wilson intervals; it is imported when
-a result is asked for (0.8 s).
+lines. SciPy gives the Wilson intervals; it is imported when a result is asked for (0.8 s).
 """
 
 from __future__ import annotations
@@ -11,17 +10,16 @@ import csv
 import hashlib
 import math
 import re
-import sys
 import textwrap
 from array import array
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC
-from functools import cached_property, lru_cache
-from heapq import heappush, heappushpop
-from itertools import combinations, pairwise
+from functools import cache
+from heapq import heappush, heapreplace
+from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar, get_args
 
@@ -31,11 +29,12 @@ from pydantic import Field, ValidationError
 from mockint.bank import Bank
 from mockint.content import Frozen
 from mockint.errors import ContentError
-from mockint.grades import AnswerGrade, AnswerState, Grade, Scored, Verdict
-from mockint.rubric import Rubric, Signal, load_rubric
+from mockint.grades import AnswerGrade, AnswerState, Grade, Verdict
+from mockint.rubric import Criterion, RedFlag, Signal, TargetLevel
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T")
 
 BINS = 100
 """Bins of a score's histogram, each a hundredth wide; a score of 1 is in the last."""
@@ -44,7 +43,7 @@ NEAR = 0.03
 LEAST_SCORED = 5
 """A criterion's share of misses is told from so many verdicts on."""
 LISTED, FIRST = 50, 5
-"""Answers in each list for a person to read, and ids told for an error's code."""
+"""Answers in each list for a person to read, also pairs of graders, and ids told for an error's code."""
 SPREAD_ANSWERS = 1000
 """Answers that are kept to compare graders: all when there are no more, else those with the lowest hashes, a fair draw."""
 MAKERS, REASONS, RUBRICS, PER_KEY = 64, 100, 512, 8
@@ -90,7 +89,8 @@ class Distribution(Frozen):
     """How many scores are from 0 to 0.01, from there to 0.02, and so on, BINS in all; 1 is in the last."""
 
 
-class Maker(Frozen):
+@dataclass(frozen=True, order=True)
+class Maker:
     """What made a grade, the rubric aside."""
 
     grader: str
@@ -122,7 +122,7 @@ class Stamps(Frozen):
     """What is not the same in all lines: names of Maker's fields, and `rubric`."""
     rubrics: tuple[Regraded, ...]
     more: bool
-    """Whether there are more makers or sets of questions than could be told apart."""
+    """Whether there are more makers, sets of questions or rubrics of one than could be told apart."""
 
 
 class Missed(Frozen):
@@ -139,6 +139,8 @@ class Missed(Frozen):
     high: float
     """Wilson's 95% interval of the share."""
     unscored: int
+    expected_from: TargetLevel
+    """Below this target level it is a bonus, and to miss it costs nothing."""
 
 
 class FlagCount(Frozen):
@@ -147,9 +149,10 @@ class FlagCount(Frozen):
     asks: str
     gate: bool
     raised: int
+    """Graded answers that raise it."""
     graded: int
     """Graded answers to the question."""
-    share: float | None
+    share: float
 
 
 class Borderline(Frozen):
@@ -212,9 +215,11 @@ class Spread(Frozen):
     answers: int
     """Answers that more than one maker graded, among those looked at."""
     looked_at: int
+    """Answers that were given and graded, each counted once."""
     drawn: bool
-    """Whether the answers looked at are a draw from all."""
+    """Whether the answers looked at, or the makers of one, are a draw from all."""
     pairs: tuple[Pair, ...]
+    """Those with most answers in common first, LISTED at most."""
     votes: WithinVotes
 
 
@@ -289,31 +294,35 @@ class Cohort:
     """What has been seen of a set of grades, without the grades.
 
     Args:
-        bank: for tracks, competencies, criteria and the bands of the signal; of the same content in all that are merged.
+        bank: for tracks, competencies, criteria and the bands of the signal.
     """
 
     def __init__(self, bank: Bank) -> None:
-        self._bank = bank
-        self._lines = 0
+        self._scale, self._known = bank.scale, _knowing(bank)
+        self._lines = self._unscored = self._unknown = 0
         self._states: Counter[AnswerState] = Counter()
         self._signals: Counter[Signal] = Counter()
-        self._scores = _Scores()
-        self._tracks: dict[str, _Scores] = defaultdict(_Scores)
-        self._competencies: dict[str, _Scores] = defaultdict(_Scores)
-        self._questions: dict[str, _Scores] = defaultdict(_Scores)
+        self._scores: dict[tuple[str, str], _Scores] = defaultdict(_Scores)
+        """By kind of group and name: track, competency, question, and all."""
         self._graded: Counter[str] = Counter()
-        self._criteria: Counter[tuple[str, str, str]] = Counter()
+        self._criteria: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """By question and criterion: how many verdicts are scored, at the lowest level, and unscored."""
         self._flags: Counter[tuple[str, str]] = Counter()
         self._attempts: Counter[str] = Counter()
-        self._sums: Counter[str] = Counter()
-        self._makers: _Lowest[_Maker, _OfMaker] = _Lowest(MAKERS, _OfMaker)
-        self._rubrics: _Lowest[tuple[str, ...], _Lowest[str, Counter[str]]] = _Lowest(RUBRICS, _few_counts)
-        self._reasons: _Lowest[str, Counter[str]] = _Lowest(REASONS, Counter)
-        self._twice: _Lowest[_Answer, _Lowest[_Maker, _Newest]] = _Lowest(SPREAD_ANSWERS, _few_opinions)
-        self._borderline = _Least(LISTED)
-        self._contested = _Least(LISTED)
-        self._steering = _Least(LISTED)
-        self._errors: dict[int, _Least] = defaultdict(lambda: _Least(FIRST))
+        self._votes: Counter[str] = Counter()
+        self._spent: Counter[str] = Counter()
+        self._makers: _Lowest[Maker, _OfMaker] = _Lowest(MAKERS, _OfMaker)
+        self._rubrics: _Lowest[tuple[str, ...], _Lowest[str, int]] = _Lowest(RUBRICS, lambda: _Lowest(PER_KEY, int))
+        self._reasons: _Lowest[str, int] = _Lowest(REASONS, int)
+        self._twice: _Lowest[tuple[str, ...], _Lowest[Maker, _Opinion]] = _Lowest(
+            SPREAD_ANSWERS, lambda: _Lowest(PER_KEY, _no_opinion)
+        )
+        self._borderline: _Least[Borderline] = _Least(
+            LISTED, lambda one: (one.distance, one.id, one.questions, one.score, one.signal, one.edge)
+        )
+        self._contested: _Least[Contested] = _Least(LISTED, _agreed)
+        self._steering: _Least[Steering] = _Least(LISTED, lambda one: (-one.attempts, one.id, one.question, one.kinds))
+        self._errors: dict[int, _Least[tuple[str, str]]] = defaultdict(lambda: _Least(FIRST, lambda named: named))
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Counts a grade, or a line with an error, as `mockint.batch` yields them.
@@ -326,252 +335,212 @@ class Cohort:
             self._lines += 1
             self._errors[read.error.code].add((_cut(read.id), _cut(read.error.message)))
             return
-        known = [_known(self._bank, answer.question) for answer in read.answers]
+        known = [self._known(answer.question) for answer in read.answers]
+        maker = _maker(read)
         self._lines += 1
         self._signals[read.signal] += 1
-        maker = _maker(read)
-        made = self._makers.at(maker)
-        if made is not None:
-            made.lines += 1
         for answer, about in zip(read.answers, known, strict=True):
             self._add_answer(read, answer, about)
-            if made is not None and answer.score is not None:
-                made.scores.add(answer.score)
             self._add_opinion(read, answer, maker)
+        if self._makers.keeps(maker):
+            self._makers[maker].add(read)
         asked = tuple(sorted(_cut(answer.question) for answer in read.answers))
-        if (hashes := self._rubrics.at(asked)) is not None and (count := hashes.at(read.stamp.rubric)) is not None:
-            count["lines"] += 1
+        if self._rubrics.keeps(asked) and self._rubrics[asked].keeps(read.stamp.rubric):
+            self._rubrics[asked][read.stamp.rubric] += 1
         self._add_borderline(read, known)
         self._add_usage(read)
 
-    def merge(self, other: Cohort) -> None:
-        """Adds all that the other has seen. The other stays as it is."""
-        self._lines += other._lines
-        self._states.update(other._states)
-        self._signals.update(other._signals)
-        self._graded.update(other._graded)
-        self._criteria.update(other._criteria)
-        self._flags.update(other._flags)
-        self._attempts.update(other._attempts)
-        self._sums.update(other._sums)
-        self._scores.merge(other._scores)
-        for groups, others in (
-            (self._tracks, other._tracks),
-            (self._competencies, other._competencies),
-            (self._questions, other._questions),
-        ):
-            for name, scores in others.items():
-                groups[name].merge(scores)
-        self._makers.merge(other._makers, _OfMaker.merge)
-        self._rubrics.merge(other._rubrics, lambda mine, theirs: mine.merge(theirs, Counter.update))
-        self._reasons.merge(other._reasons, Counter.update)
-        self._twice.merge(other._twice, lambda mine, theirs: mine.merge(theirs, _Newest.merge))
-        self._borderline.merge(other._borderline)
-        self._contested.merge(other._contested)
-        self._steering.merge(other._steering)
-        for code, first in other._errors.items():
-            self._errors[code].merge(first)
+    def compare(self, line: Mapping[str, Any]) -> None:
+        """Counts another grader's grade of an answer, for how far the graders agree alone; an error counts for nothing.
+
+        Raises:
+            ContentError: as `add`.
+        """
+        read = _read(line)
+        if not isinstance(read, ErrorLine):
+            for answer in read.answers:
+                self._add_opinion(read, answer, _maker(read))
 
     def _add_answer(self, grade: Grade, answer: AnswerGrade, about: _Known) -> None:
         self._states[answer.state] += 1
-        if answer.state == "graded":
-            self._graded[about.question] += 1
         if answer.score is not None:
-            self._scores.add(answer.score)
-            self._tracks[about.track].add(answer.score)
-            self._competencies[about.competency].add(answer.score)
-            self._questions[about.question].add(answer.score)
+            groups = {"all": "all", "track": about.track, "competency": about.competency, "question": about.question}
+            for group in groups.items():
+                self._scores[group].add(answer.score)
         for verdict in answer.verdicts:
             self._add_verdict(grade.id, answer.question, verdict, about)
-        for flag in answer.red_flags:
-            if flag.id in about.flags:
-                self._flags[about.question, flag.id] += 1
-            else:
-                self._sums["unknown"] += 1
-        self._attempts.update(attempt.kind for attempt in answer.attempts)
+        raised = {flag.id for flag in answer.red_flags}
+        self._unknown += len(raised - about.flags.keys())
+        if answer.state == "graded":
+            self._graded[about.question] += 1
+            for name in raised & about.flags.keys():
+                self._flags[about.question, name] += 1
+        for attempt in answer.attempts:
+            self._attempts[attempt.kind] += 1
         if steering := [attempt.kind for attempt in answer.attempts if attempt.kind != "others"]:
-            self._steering.add((-len(steering), _cut(grade.id), _cut(answer.question), tuple(sorted(set(steering)))))
+            kinds = tuple(sorted(set(steering)))
+            self._steering.add(
+                Steering(id=_cut(grade.id), question=_cut(answer.question), attempts=len(steering), kinds=kinds)
+            )
 
     def _add_verdict(self, name: str, question: str, verdict: Verdict, about: _Known) -> None:
-        points = about.points.get(verdict.criterion)
+        criterion = about.criteria.get(verdict.criterion)
         if verdict.state == "unscored":
-            self._sums["unscored"] += 1
-            if (count := self._reasons.at(_cut(_QUOTED.sub("…", verdict.why)))) is not None:
-                count["verdicts"] += 1
-            if points:
-                self._criteria[about.question, verdict.criterion, "unscored"] += 1
+            self._unscored += 1
+            why = _cut(_QUOTED.sub("…", verdict.why))
+            if self._reasons.keeps(why):
+                self._reasons[why] += 1
+            if criterion:
+                self._criteria[about.question, criterion.id]["unscored"] += 1
             else:
-                self._sums["unknown"] += 1
+                self._unknown += 1
             return
-        if verdict.votes and verdict.contested:
-            share = max(verdict.votes.values()) / sum(verdict.votes.values())
-            votes = tuple(sorted((_cut(level), count) for level, count in verdict.votes.items()))
-            self._contested.add((share, _cut(name), _cut(question), _cut(verdict.criterion), votes))
-        if not points or verdict.level not in points:
-            self._sums["unknown"] += 1
-            return
-        self._criteria[about.question, verdict.criterion, "scored"] += 1
-        if points[verdict.level] == 0:
-            self._criteria[about.question, verdict.criterion, "lowest"] += 1
-        self._add_votes(verdict, points)
-
-    def _add_votes(self, verdict: Scored, points: Mapping[str, int]) -> None:
         votes = verdict.votes or {}
-        cast = sum(votes.values())
-        if cast < 2 or not votes.keys() <= points.keys():
+        if votes and verdict.contested:
+            cut = {_cut(level): count for level, count in sorted(votes.items())}
+            self._contested.add(
+                Contested(id=_cut(name), question=_cut(question), criterion=_cut(verdict.criterion), votes=cut)
+            )
+        if criterion is None or verdict.level not in criterion.levels:
+            self._unknown += 1
             return
-        self._sums["voted"] += 1
-        self._sums["vote pairs"] += math.comb(cast, 2)
-        self._sums["vote pairs agreed"] += sum(math.comb(count, 2) for count in votes.values())
-        self._sums["vote sixths"] += sum(
-            votes[one] * votes[other] * abs(points[one] - points[other]) for one, other in combinations(votes, 2)
-        )
+        count = self._criteria[about.question, criterion.id]
+        count["scored"] += 1
+        count["lowest"] += verdict.level == criterion.lowest
+        if votes and votes.keys() <= criterion.levels.keys():
+            points = {level: round(criterion.points(level) * _SIXTHS) for level in votes}
+            cast = sum(votes.values())
+            self._votes.update(
+                verdicts=int(cast > 1),
+                pairs=math.comb(cast, 2),
+                agreed=sum(math.comb(count, 2) for count in votes.values()),
+                sixths=sum(votes[a] * votes[b] * abs(points[a] - points[b]) for a, b in combinations(votes, 2)),
+            )
 
-    def _add_opinion(self, grade: Grade, answer: AnswerGrade, maker: _Maker) -> None:
+    def _add_opinion(self, grade: Grade, answer: AnswerGrade, maker: Maker) -> None:
+        if not answer.verdicts:
+            return  # not asked, or not answered: nobody has an opinion of it
         stamp = grade.stamp
         key = (grade.id, answer.question, stamp.transcript, stamp.rubric, grade.target_level)
-        if (opinions := self._twice.at(key)) is not None and (newest := opinions.at(maker)) is not None:
-            levels = tuple(
-                (sys.intern(v.criterion), sys.intern(v.level)) for v in answer.verdicts if v.level is not None
-            )
-            score = None if answer.score is None else round(answer.score * _MICRO)
+        if self._twice.keeps(key) and self._twice[key].keeps(maker):
+            levels = tuple((verdict.criterion, verdict.level) for verdict in answer.verdicts if verdict.level)
+            score = -1 if answer.score is None else round(answer.score * _MICRO)
             made = stamp.at if stamp.at.tzinfo else stamp.at.replace(tzinfo=UTC)
-            newest.take((made.timestamp(), -1 if score is None else score, levels))
+            self._twice[key][maker] = max(self._twice[key][maker], (made.timestamp(), score, levels))
 
     def _add_borderline(self, grade: Grade, known: Sequence[_Known]) -> None:
-        bands = self._bank.scale.bands
-        if grade.score is None or grade.signal != self._bank.scale.signal(grade.score):
+        if grade.score is None or grade.signal != self._scale.signal(grade.score):
             return  # too little evidence, capped by a gate, or under another scale: no edge decides
         raised = {flag.id for answer in grade.answers for flag in answer.red_flags}
-        gated = any(about.gates & raised for about in known)
-        for below, above in pairwise(bands):
-            distance = abs(round(grade.score * _MICRO) - round(above.from_score * _MICRO))
-            capped = gated and above.signal in ("hire", "strong hire")
-            if distance <= round(NEAR * _MICRO) and not capped:
-                other = below.signal if grade.score >= above.from_score else above.signal
-                asked = tuple(_cut(answer.question) for answer in grade.answers)
-                self._borderline.add(
-                    (distance, _cut(grade.id), asked, grade.score, grade.signal, above.from_score, other)
+        gated = any(flag.gate for about in known for name, flag in about.flags.items() if name in raised)
+        micro = round(grade.score * _MICRO)
+        edges = [
+            (distance, below, above)
+            for below, above in pairwise(self._scale.bands)
+            if (distance := abs(micro - round(above.from_score * _MICRO))) <= round(NEAR * _MICRO)
+            and not (gated and above.signal in ("hire", "strong hire"))
+        ]
+        for distance, below, above in sorted(edges, key=lambda edge: edge[0])[:1]:
+            self._borderline.add(
+                Borderline(
+                    id=_cut(grade.id),
+                    questions=tuple(_cut(answer.question) for answer in grade.answers),
+                    score=grade.score,
+                    signal=grade.signal,
+                    edge=above.from_score,
+                    other=below.signal if grade.score >= above.from_score else above.signal,
+                    distance=distance / _MICRO,
                 )
+            )
 
     def _add_usage(self, grade: Grade) -> None:
         used = grade.usage
-        self._sums["prompt tokens"] += used.prompt_tokens
-        self._sums["completion tokens"] += used.completion_tokens
-        self._sums["cached tokens"] += used.cached_tokens
-        self._sums["calls"] += used.calls
+        for name in ("prompt_tokens", "completion_tokens", "cached_tokens", "calls"):
+            self._spent[name] += getattr(used, name)
         if used.usd is not None:
-            self._sums["nano usd"] += round(used.usd * _NANO)
+            self._spent["nano_usd"] += round(used.usd * _NANO)
         elif used.calls:
-            self._sums["unpriced lines"] += 1
-            self._sums["unpriced tokens"] += used.prompt_tokens + used.completion_tokens
+            self._spent.update(unpriced_lines=1, unpriced_tokens=used.prompt_tokens + used.completion_tokens)
 
     def result(self) -> CohortReport:
         """Returns what the grades so far show. It can be asked for at any time, and more added after."""
-        sums = self._sums
         signals: tuple[Signal, ...] = get_args(Signal)
         states: tuple[AnswerState, ...] = get_args(AnswerState)
+        spent = {name: self._spent[name] for name in Spent.model_fields}
         return CohortReport(
             lines=self._lines,
             answers=self._states.total(),
             stamps=self._stamps(),
             states={state: self._states[state] for state in states},
             signals={signal: self._signals[signal] for signal in signals},
-            scores=self._scores.told("all") if self._scores.n else None,
-            tracks=_told(self._tracks),
-            competencies=_told(self._competencies),
-            questions=_told(self._questions),
+            scores=next(iter(self._distributions("all")), None),
+            tracks=self._distributions("track"),
+            competencies=self._distributions("competency"),
+            questions=self._distributions("question"),
             missed=self._missed(),
             red_flags=self._red_flags(),
             steering_answers=self._steering.seen,
             steering_kinds=_by_count(self._attempts),
-            steering=tuple(
-                Steering(id=name, question=question, attempts=-less, kinds=kinds)
-                for less, name, question, kinds in self._steering.kept
-            ),
+            steering=tuple(self._steering.kept),
             near=NEAR,
             borderline_lines=self._borderline.seen,
-            borderline=tuple(
-                Borderline(
-                    id=name,
-                    questions=asked,
-                    score=score,
-                    signal=signal,
-                    edge=edge,
-                    other=other,
-                    distance=distance / _MICRO,
-                )
-                for distance, name, asked, score, signal, edge, other in self._borderline.kept
-            ),
+            borderline=tuple(self._borderline.kept),
             contested_verdicts=self._contested.seen,
-            contested=tuple(
-                Contested(id=name, question=question, criterion=criterion, votes=dict(votes))
-                for _, name, question, criterion, votes in self._contested.kept
-            ),
+            contested=tuple(self._contested.kept),
             spread=self._spread(),
-            unscored=self._unscored(),
-            unknown_verdicts=sums["unknown"],
-            usage=Spent(
-                prompt_tokens=sums["prompt tokens"],
-                completion_tokens=sums["completion tokens"],
-                cached_tokens=sums["cached tokens"],
-                calls=sums["calls"],
-                usd=sums["nano usd"] / _NANO,
-                unpriced_lines=sums["unpriced lines"],
-                unpriced_tokens=sums["unpriced tokens"],
+            unscored=Unscoreds(
+                verdicts=self._unscored,
+                reasons=_by_count(self._reasons),
+                other=self._unscored - sum(self._reasons.values()),
             ),
+            unknown_verdicts=self._unknown,
+            usage=Spent.model_validate(spent | {"usd": self._spent["nano_usd"] / _NANO}),
             errors=tuple(
                 Failed(code=code, lines=first.seen, first=dict(first.kept))
                 for code, first in sorted(self._errors.items())
             ),
         )
 
+    def _distributions(self, kind: str) -> tuple[Distribution, ...]:
+        return tuple(scores.told(name) for (of, name), scores in sorted(self._scores.items()) if of == kind)
+
     def _stamps(self) -> Stamps:
-        makers = sorted(self._makers.kept(), key=lambda item: (-item[1].lines, item[0]))
-        made = tuple(
-            Made(maker=_named(maker), lines=of.lines, scores=of.scores.told("all") if of.scores.n else None)
-            for maker, of in makers
-        )
+        makers = sorted(self._makers, key=lambda maker: (-self._makers[maker].lines, maker))
         rubrics = tuple(
-            Regraded(questions=asked, rubrics={name: count["lines"] for name, count in sorted(hashes.kept())})
-            for asked, hashes in sorted(self._rubrics.kept())
-            if len(hashes.kept()) > 1
+            Regraded(questions=asked, rubrics=dict(sorted(lines.items())))
+            for asked, lines in sorted(self._rubrics.items())
+            if len(lines) > 1
         )
-        differ = [
-            name
-            for at, name in enumerate(Maker.model_fields)
-            if len({maker[at] for maker, _ in self._makers.kept()}) > 1
-        ]
+        differ = [part.name for part in fields(Maker) if len({getattr(maker, part.name) for maker in makers}) > 1]
         return Stamps(
-            makers=made,
+            makers=tuple(self._makers[maker].told(maker) for maker in makers),
             differ=(*differ, *(["rubric"] if rubrics else [])),
             rubrics=rubrics,
-            more=self._makers.more or self._rubrics.more,
+            more=self._makers.more or self._rubrics.more or any(lines.more for lines in self._rubrics.values()),
         )
 
     def _missed(self) -> tuple[Missed, ...]:
         from scipy.stats import binomtest  # 0.8 s
 
         found = []
-        for question, criterion, state in self._criteria:
-            scored = self._criteria[question, criterion, "scored"]
-            if state != "scored" or scored < LEAST_SCORED:
+        for (question, name), count in self._criteria.items():
+            scored, lowest = count["scored"], count["lowest"]
+            if scored < LEAST_SCORED:
                 continue
-            lowest = self._criteria[question, criterion, "lowest"]
             interval = binomtest(lowest, scored).proportion_ci(method="wilson")
-            rubric = _known(self._bank, question).rubric
-            assert rubric is not None
+            criterion = self._known(question).criteria[name]
             found.append(
                 Missed(
                     question=question,
-                    criterion=criterion,
-                    asks=rubric.by_id[criterion].asks,
+                    criterion=name,
+                    asks=criterion.asks,
                     scored=scored,
                     missed=lowest,
                     share=lowest / scored,
                     low=float(interval.low),
                     high=float(interval.high),
-                    unscored=self._criteria[question, criterion, "unscored"],
+                    unscored=count["unscored"],
+                    expected_from=criterion.expected_from,
                 )
             )
         return tuple(sorted(found, key=lambda one: (-one.low, -one.share, one.question, one.criterion)))
@@ -579,10 +548,7 @@ class Cohort:
     def _red_flags(self) -> tuple[FlagCount, ...]:
         found = []
         for (question, name), raised in self._flags.items():
-            rubric, graded = _known(self._bank, question).rubric, self._graded[question]
-            assert rubric is not None
-            flag = next(flag for flag in rubric.red_flags if flag.id == name)
-            share = raised / graded if graded else None
+            flag, graded = self._known(question).flags[name], self._graded[question]
             found.append(
                 FlagCount(
                     question=question,
@@ -591,41 +557,32 @@ class Cohort:
                     gate=flag.gate,
                     raised=raised,
                     graded=graded,
-                    share=share,
+                    share=raised / graded,
                 )
             )
         return tuple(sorted(found, key=lambda one: (-one.raised, one.question, one.flag)))
 
     def _spread(self) -> Spread:
-        pairs: dict[tuple[_Maker, _Maker], _Compared] = defaultdict(_Compared)
-        twice = 0
-        for _, opinions in self._twice.kept():
-            by_maker = sorted((maker, newest.opinion) for maker, newest in opinions.kept())
-            twice += len(by_maker) > 1
-            for (one, first), (other, second) in combinations(by_maker, 2):
-                pairs[one, other].add(first, second)
-        sums = self._sums
-        of_votes = sums["vote pairs"]
+        both: dict[tuple[Maker, Maker], list[tuple[_Opinion, _Opinion]]] = defaultdict(list)
+        for opinions in self._twice.values():
+            for one, other in combinations(sorted(opinions), 2):
+                both[one, other].append((opinions[one], opinions[other]))
+        votes = self._votes
         return Spread(
-            answers=twice,
-            looked_at=len(self._twice.kept()),
-            drawn=self._twice.more,
+            answers=sum(len(opinions) > 1 for opinions in self._twice.values()),
+            looked_at=len(self._twice),
+            drawn=self._twice.more or any(opinions.more for opinions in self._twice.values()),
             pairs=tuple(
-                compared.told(one, other)
-                for (one, other), compared in sorted(pairs.items(), key=lambda pair: (-pair[1].answers, pair[0]))
+                _pair(one, other, opinions)
+                for (one, other), opinions in sorted(both.items(), key=lambda pair: (-len(pair[1]), pair[0]))
             )[:LISTED],
             votes=WithinVotes(
-                verdicts=sums["voted"],
-                pairs=of_votes,
-                mean_absolute_difference=sums["vote sixths"] / _SIXTHS / of_votes if of_votes else None,
-                agreement=sums["vote pairs agreed"] / of_votes if of_votes else None,
+                verdicts=votes["verdicts"],
+                pairs=votes["pairs"],
+                mean_absolute_difference=_share(votes["sixths"], votes["pairs"] * _SIXTHS),
+                agreement=_share(votes["agreed"], votes["pairs"]),
             ),
         )
-
-    def _unscored(self) -> Unscoreds:
-        reasons = _by_count({why: count["verdicts"] for why, count in self._reasons.kept()})
-        total = self._sums["unscored"]
-        return Unscoreds(verdicts=total, reasons=reasons, other=total - sum(reasons.values()))
 
 
 # The summary
@@ -662,45 +619,6 @@ class Row:
 COLUMNS = tuple(column.name for column in fields(Row))
 
 
-def summary_rows(line: Mapping[str, Any], bank: Bank) -> list[Row]:
-    """Returns a row for each answer of the line; one for a line with an error.
-
-    Raises:
-        ContentError: the line is neither a grade nor an error.
-    """
-    read = _read(line)
-    if isinstance(read, ErrorLine):
-        return [Row(read.id, error=f"{read.error.code}: {read.error.message}")]
-    usd = 0.0 if not read.usage.calls and read.usage.usd is None else read.usage.usd
-    return [
-        _row(read, answer, _known(bank, answer.question), usd if number == 0 else None)
-        for number, answer in enumerate(read.answers)
-    ]
-
-
-def _row(grade: Grade, answer: AnswerGrade, about: _Known, usd: float | None) -> Row:
-    scored = [verdict for verdict in answer.verdicts if verdict.state == "scored"]
-    return Row(
-        id=grade.id,
-        question=answer.question,
-        track=about.track,
-        competency=about.competency,
-        state=answer.state,
-        target_level=grade.target_level,
-        signal=grade.signal,
-        score=answer.score,
-        coverage=answer.coverage,
-        criteria_scored=len(scored),
-        criteria=len(answer.verdicts),
-        red_flags="; ".join(flag.id for flag in answer.red_flags),
-        attempts=sum(attempt.kind != "others" for attempt in answer.attempts),
-        contested=sum(bool(verdict.votes) and verdict.contested for verdict in scored),
-        grader=grade.stamp.grader,
-        model=grade.stamp.model,
-        usd=usd,
-    )
-
-
 class Summary:
     """Writes `summary.csv` as the grades come: a header, then one row for each answer.
 
@@ -715,15 +633,43 @@ class Summary:
     """
 
     def __init__(self, file: TextIO, bank: Bank, *, clean: Callable[[str], str]) -> None:
-        self._bank, self._clean = bank, clean
+        self._known, self._clean = _knowing(bank), clean
         self._csv = csv.writer(file)
         self._csv.writerow(COLUMNS)
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Raises ContentError when the line is neither a grade nor an error."""
-        self._csv.writerows(
-            [self._cell(value) for value in vars(row).values()] for row in summary_rows(line, self._bank)
-        )
+        """Raises ContentError when the line is neither a grade nor an error; then nothing of it is written."""
+        self._csv.writerows([[self._cell(value) for value in vars(row).values()] for row in self._rows(line)])
+
+    def _rows(self, line: Mapping[str, Any]) -> Iterator[Row]:
+        read = _read(line)
+        if isinstance(read, ErrorLine):
+            yield Row(read.id, error=f"{read.error.code}: {read.error.message}")
+            return
+        usd = 0.0 if not read.usage.calls and read.usage.usd is None else read.usage.usd
+        for answer in read.answers:
+            about = self._known(answer.question)
+            scored = [verdict for verdict in answer.verdicts if verdict.state == "scored"]
+            yield Row(
+                id=read.id,
+                question=answer.question,
+                track=about.track,
+                competency=about.competency,
+                state=answer.state,
+                target_level=read.target_level,
+                signal=read.signal,
+                score=answer.score,
+                coverage=answer.coverage,
+                criteria_scored=len(scored),
+                criteria=len(answer.verdicts),
+                red_flags="; ".join(flag.id for flag in answer.red_flags),
+                attempts=sum(attempt.kind != "others" for attempt in answer.attempts),
+                contested=sum(bool(verdict.votes) and verdict.contested for verdict in scored),
+                grader=read.stamp.grader,
+                model=read.stamp.model,
+                usd=usd,
+            )
+            usd = None
 
     def _cell(self, value: str | float | None) -> str:
         match value:
@@ -734,7 +680,7 @@ class Summary:
             case int():
                 return str(value)
             case float():
-                return str(round(value, 6))
+                return str(round(value, 9))
 
 
 # In words
@@ -766,6 +712,7 @@ def markdown(report: CohortReport, bank: Bank, *, clean: Callable[[str], str]) -
         "share": lambda share: "–" if share is None else f"{share:.0%}",
         "score": lambda score: "–" if score is None else f"{score:.2f}",
         "maker": lambda maker: told(_maker_in_words(maker)),
+        "many": lambda count, one: f"{count} {one if count == 1 else one + 's'}",
     }
     text = environment.get_template("cohort.md").render(
         report=report,
@@ -852,22 +799,17 @@ class _Scores:
         self._sums[at] += micro
         self._squares += micro * micro
 
-    def merge(self, other: _Scores) -> None:
-        for at in range(BINS):
-            self._bins[at] += other._bins[at]
-            self._sums[at] += other._sums[at]
-        self._squares += other._squares
-
     def told(self, name: str) -> Distribution:
         n, total = self.n, sum(self._sums)
+        q1, median, q3 = (self._quantile(n, quarters) for quarters in (1, 2, 3))
         return Distribution(
             name=name,
             n=n,
             mean=total / n / _MICRO,
             sd=math.sqrt((n * self._squares - total * total) / (n * (n - 1))) / _MICRO if n > 1 else None,
-            q1=self._quantile(n, 1),
-            median=self._quantile(n, 2),
-            q3=self._quantile(n, 3),
+            q1=q1,
+            median=median,
+            q3=q3,
             bins=tuple(self._bins),
         )
 
@@ -878,141 +820,102 @@ class _Scores:
 
     def _at(self, rank: int) -> float:
         """Returns the mean score of the bin that holds the score of this rank, from 1."""
-        upto = 0
-        for count, total in zip(self._bins, self._sums, strict=True):
-            upto += count
-            if upto >= rank:
-                return total / count / _MICRO
-        raise IndexError(rank)
+        at = bisect_left(list(accumulate(self._bins)), rank)
+        return self._sums[at] / self._bins[at] / _MICRO
 
 
-class _Least:
-    """The least few of many tuples, and how many there were."""
+class _Least(Generic[T]):
+    """The few values that rank least, and how many there were. What ranks alike has to be the same."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self.kept: list[tuple[Any, ...]] = []
+    def __init__(self, most: int, rank: Callable[[T], Any]) -> None:
+        self._most, self._rank = most, rank
+        self.kept: list[T] = []
         self.seen = 0
 
-    def add(self, entry: tuple[Any, ...]) -> None:
+    def add(self, value: T) -> None:
         self.seen += 1
-        self._keep(entry)
-
-    def merge(self, other: _Least) -> None:
-        self.seen += other.seen
-        for entry in list(other.kept):
-            self._keep(entry)
-
-    def _keep(self, entry: tuple[Any, ...]) -> None:
-        if len(self.kept) < self._most or entry < self.kept[-1]:
-            insort(self.kept, entry)
-            del self.kept[self._most :]
+        insort(self.kept, value, key=self._rank)
+        del self.kept[self._most :]
 
 
-class _Lowest(Generic[K, V]):
+class _Lowest(dict[K, V]):
     """Values of the few keys with the lowest hashes: what is kept is whole, and the same in whatever order the keys came.
 
     A key that gave way never comes back, since those that it gave way to are still lower; so no value lacks what came before.
     """
 
     def __init__(self, most: int, make: Callable[[], V]) -> None:
+        super().__init__()
         self._most, self._make = most, make
-        self._values: dict[K, V] = {}
         self._hashes: list[tuple[int, K]] = []  # negative, so that the first of the heap is the highest
         self.more = False
         """Whether there were more keys than are kept."""
 
-    def at(self, key: K) -> V | None:
-        """Returns the key's value, to be changed in place; None when it is not kept."""
-        if key in self._values:
-            return self._values[key]
-        hashed = -int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest())
-        if len(self._values) < self._most:
-            heappush(self._hashes, (hashed, key))
+    def keeps(self, key: K) -> bool:
+        """Whether the key is among the few. It has a value then, a new one to begin with."""
+        if key in self:
+            return True
+        entry = (-int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest()), key)
+        if len(self) < self._most:
+            heappush(self._hashes, entry)
         else:
             self.more = True
-            gone = heappushpop(self._hashes, (hashed, key))[1]
-            if gone == key:
-                return None
-            del self._values[gone]
-        value = self._values[key] = self._make()
-        return value
-
-    def kept(self) -> list[tuple[K, V]]:
-        return list(self._values.items())
-
-    def merge(self, other: _Lowest[K, V], into: Callable[[V, V], None]) -> None:
-        self.more |= other.more
-        for key, theirs in other.kept():
-            if (mine := self.at(key)) is not None:
-                into(mine, theirs)
+            if entry < self._hashes[0]:
+                return False
+            del self[heapreplace(self._hashes, entry)[1]]
+        self[key] = self._make()
+        return True
 
 
+@dataclass
 class _OfMaker:
-    def __init__(self) -> None:
-        self.lines = 0
-        self.scores = _Scores()
+    lines: int = 0
+    scores: _Scores = field(default_factory=_Scores)
 
-    def merge(self, other: _OfMaker) -> None:
-        self.lines += other.lines
-        self.scores.merge(other.scores)
+    def add(self, grade: Grade) -> None:
+        self.lines += 1
+        for answer in grade.answers:
+            if answer.score is not None:
+                self.scores.add(answer.score)
+
+    def told(self, maker: Maker) -> Made:
+        return Made(maker=maker, lines=self.lines, scores=self.scores.told("all") if self.scores.n else None)
 
 
-_Maker = tuple[str, str, str, int, str, str]
-_Answer = tuple[str, str, str, str, str]
 _Opinion = tuple[float, int, tuple[tuple[str, str], ...]]
-"""When it was made, the score in millionths or -1, and the level of each criterion."""
+"""When it was made, the score in millionths or -1, and the level of each criterion. A maker's newest opinion of an answer counts."""
 
 
-class _Newest:
-    """A maker's newest opinion of an answer."""
-
-    def __init__(self) -> None:
-        self.opinion: _Opinion = (-math.inf, -1, ())
-
-    def take(self, opinion: _Opinion) -> None:
-        self.opinion = max(self.opinion, opinion)
-
-    def merge(self, other: _Newest) -> None:
-        self.take(other.opinion)
+def _no_opinion() -> _Opinion:
+    return (-math.inf, -1, ())
 
 
-def _few_counts() -> _Lowest[str, Counter[str]]:
-    return _Lowest(PER_KEY, Counter)
+def _pair(one: Maker, other: Maker, opinions: Sequence[tuple[_Opinion, _Opinion]]) -> Pair:
+    """Returns how two makers' opinions of the same answers compare."""
+    higher = [second - first for (_, first, _), (_, second, _) in opinions if first >= 0 and second >= 0]
+    same = [
+        level == levels[criterion]
+        for (_, _, first), (_, _, second) in opinions
+        for levels in [dict(second)]
+        for criterion, level in first
+        if criterion in levels
+    ]
+    return Pair(
+        one=one,
+        other=other,
+        answers=len(opinions),
+        scores=len(higher),
+        mean_absolute_difference=_share(sum(map(abs, higher)), len(higher) * _MICRO),
+        mean_difference=_share(sum(higher), len(higher) * _MICRO),
+        verdicts=len(same),
+        agreement=_share(sum(same), len(same)),
+    )
 
 
-def _few_opinions() -> _Lowest[_Maker, _Newest]:
-    return _Lowest(PER_KEY, _Newest)
-
-
-class _Compared:
-    """Two makers' opinions of the same answers."""
-
-    def __init__(self) -> None:
-        self.answers = self._scores = self._apart = self._higher = self._verdicts = self._same = 0
-
-    def add(self, first: _Opinion, second: _Opinion) -> None:
-        self.answers += 1
-        if first[1] >= 0 and second[1] >= 0:
-            self._scores += 1
-            self._apart += abs(second[1] - first[1])
-            self._higher += second[1] - first[1]
-        levels = dict(second[2])
-        both = [level == levels[criterion] for criterion, level in first[2] if criterion in levels]
-        self._verdicts += len(both)
-        self._same += sum(both)
-
-    def told(self, one: _Maker, other: _Maker) -> Pair:
-        return Pair(
-            one=_named(one),
-            other=_named(other),
-            answers=self.answers,
-            scores=self._scores,
-            mean_absolute_difference=self._apart / self._scores / _MICRO if self._scores else None,
-            mean_difference=self._higher / self._scores / _MICRO if self._scores else None,
-            verdicts=self._verdicts,
-            agreement=self._same / self._verdicts if self._verdicts else None,
-        )
+def _agreed(one: Contested) -> tuple[Any, ...]:
+    """Ranks the least agreed first."""
+    share = max(one.votes.values()) / sum(one.votes.values())
+    return (share, one.id, one.question, one.criterion, tuple(one.votes.items()))
 
 
 # What the bank says
@@ -1020,45 +923,35 @@ class _Compared:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the bank says about a question; `rubric` is None when it has no such question."""
+    """What the bank says about a question."""
 
     question: str
     track: str
     competency: str
-    rubric: Rubric | None
-
-    @cached_property
-    def points(self) -> dict[str, dict[str, int]]:
-        """Criterion → level → its points, in sixths."""
-        criteria = self.rubric.criteria if self.rubric else ()
-        return {c.id: {level: round(c.points(level) * _SIXTHS) for level in c.levels} for c in criteria}
-
-    @cached_property
-    def flags(self) -> frozenset[str]:
-        return frozenset(flag.id for flag in self.rubric.red_flags) if self.rubric else frozenset()
-
-    @cached_property
-    def gates(self) -> frozenset[str]:
-        return frozenset(flag.id for flag in self.rubric.red_flags if flag.gate) if self.rubric else frozenset()
+    criteria: Mapping[str, Criterion]
+    flags: Mapping[str, RedFlag]
 
 
-_UNKNOWN = _Known(NOT_IN_BANK, NOT_IN_BANK, NOT_IN_BANK, None)
+_UNKNOWN = _Known(NOT_IN_BANK, NOT_IN_BANK, NOT_IN_BANK, {}, {})
 
 
-def _known(bank: Bank, name: str) -> _Known:
-    """Raises ContentError when the question's rubric is missing or broken."""
-    found = bank.questions.get(name)
-    return _of_rubric(bank.folders, found.track, name) if found else _UNKNOWN
+def _knowing(bank: Bank) -> Callable[[str], _Known]:
+    """Returns what reads a question's rubric when it is first asked for; it raises ContentError when that is missing or broken."""
+
+    @cache
+    def known(name: str) -> _Known:
+        question = bank.question(name)
+        rubric = bank.rubric(question)
+        flags = {flag.id: flag for flag in rubric.red_flags}
+        return _Known(name, question.track, rubric.competency, rubric.by_id, flags)
+
+    return lambda name: known(name) if name in bank.questions else _UNKNOWN
 
 
-@lru_cache(maxsize=4096)
-def _of_rubric(folders: tuple[Path, ...], track: str, question: str) -> _Known:
-    rubric = load_rubric(folders, track, question)
-    return _Known(question, track, rubric.competency, rubric)
-
-
-def _read(line: Mapping[str, Any]) -> Grade | ErrorLine:
+def _read(line: object) -> Grade | ErrorLine:
     """Returns the line, parsed, without the recorded exchanges."""
+    if not isinstance(line, Mapping):
+        raise _not_a_grade({"id": line}, "it is no JSON object")
     try:
         if "error" in line:
             return ErrorLine.model_validate(line)
@@ -1080,25 +973,22 @@ def _read(line: Mapping[str, Any]) -> Grade | ErrorLine:
 
 def _not_a_grade(line: Mapping[str, Any], told: str) -> ContentError:
     return ContentError(
-        f"The line {line.get('id')!s:.60} is no grade: {told}.", hint="Give the lines that: mockint grade --out FILE"
+        f"The line {line.get('id')!s:.60} is no grade: {told}.",
+        hint="Give lines as they are written by: mockint grade --out FILE",
     )
 
 
-def _maker(grade: Grade) -> _Maker:
+def _maker(grade: Grade) -> Maker:
     made = grade.stamp
-    return (made.grader, made.model, made.prompt, made.votes, made.app, grade.target_level)
-
-
-def _named(maker: _Maker) -> Maker:
-    return Maker(**dict(zip(Maker.model_fields, maker, strict=True)))
-
-
-def _told(groups: Mapping[str, _Scores]) -> tuple[Distribution, ...]:
-    return tuple(scores.told(name) for name, scores in sorted(groups.items()))
+    return Maker(made.grader, made.model, made.prompt, made.votes, made.app, grade.target_level)
 
 
 def _by_count(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _cut(text: str) -> str:

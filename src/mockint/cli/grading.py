@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from mockint.cli.shared import (
     try_out_on,
     why_not,
 )
-from mockint.errors import GradingError, SessionError, UsageError
+from mockint.errors import ContentError, GradingError, SessionError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -71,6 +72,12 @@ def grade(
     summary: Annotated[Optional[Path], typer.Option(help="Write a table here, CSV, a row an answer.")] = None,
     cohort: Annotated[
         Optional[Path], typer.Option(help="Write here what the grades say together: .md, .html or .json.")
+    ] = None,
+    beside: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="With --cohort: grades of the same answers by another grader, as --out wrote them; repeatable."
+        ),
     ] = None,
     concurrency: Concurrency = 4,
     workers: Annotated[
@@ -121,6 +128,8 @@ def grade(
         answers = [one for some in meant for one in some if isinstance(one, str)]
         _estimate(answers, sum(map(len, meant)) - len(answers), settings, how, as_json=as_json)
         return
+    if beside and not cohort:
+        raise UsageError("--beside is for the cohort report.", hint="Name one with --cohort FILE.")
     together = _Together(bank_of(settings), summary, cohort) if summary or cohort else None
     results = Results(lines_at(out, settings.home / "unsent", clock=clock))
     told = _Told(as_json=as_json, also=together.add if together and out is None else None)
@@ -141,7 +150,7 @@ def grade(
         finally:
             results.close()
         if together:
-            together.write(_written(out) if out else ())
+            together.write(_written(out) if out else (), beside=chain.from_iterable(map(_written, beside or ())))
     if results.reused:
         typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
     if results.kept:
@@ -213,6 +222,11 @@ class _Together:
             raise UsageError(
                 f"--cohort {cohort} is none of .md, .html and .json.", hint="Name a file with one of these endings."
             )
+        for path in (summary, cohort):
+            if path and not os.access(path.parent, os.W_OK):
+                raise UsageError(
+                    f"{path} cannot be written: {path.parent} is no folder to write to.", hint="Name another file."
+                )
         self._bank, self._path, self._cohort, self._summary = bank, cohort, Cohort(bank), summary
         self._rows = TemporaryFile("w+", newline="", encoding="utf-8")  # noqa: SIM115  (closed with this)
         self._table = Summary(self._rows, bank, clean=clean) if summary else None
@@ -228,15 +242,25 @@ class _Together:
         if self._table:
             self._table.add(line)
 
-    def write(self, lines: Iterable[str]) -> None:
-        """Adds these lines, and writes the files."""
+    def write(self, lines: Iterable[str], *, beside: Iterable[str]) -> None:
+        """Adds these lines, and to the comparison of graders those beside them, and writes the files."""
         from mockint.cohort import markdown
         from mockint.pages import cohort_page
         from mockint.report import clean
         from mockint.store import write
 
-        for line in lines:
-            self.add(json.loads(line))
+        foreign = 0
+        for some, add in ((lines, self.add), (beside, self._cohort.compare)):
+            for line in some:
+                try:
+                    if line.strip():
+                        add(json.loads(line))
+                except (ValueError, ContentError):
+                    foreign += 1
+        if foreign:
+            typer.echo(
+                f"{foreign} lines of earlier grades are neither a grade nor an error, and are left out.", err=True
+            )
         if self._summary:
             self._rows.seek(0)
             write(self._summary, chain([BOM], self._rows))
@@ -489,6 +513,7 @@ def calibrate(
     """Show how far a grader agrees with the sample answers' levels, or with your own gold answers."""
     from mockint.calibration import FITTED, agreement, keep, read_gold, samples, shipped_figures, told
     from mockint.clock import SystemClock
+    from mockint.report import clean
 
     settings, clock = settled(config, home, content, {"models": only(grader=grader)}), SystemClock()
     track = tracks_of(track)
@@ -498,7 +523,7 @@ def calibrate(
         read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes, at_once=concurrency
     )
     for line in trial.failed:
-        typer.echo(line, err=True)
+        typer.echo(clean(line), err=True)
     if not any(score.given is not None for score in trial.scores):
         raise GradingError("Nothing could be graded.", hint=trial.failed[0] if trial.failed else "See: mockint doctor")
     found = agreement(trial)
