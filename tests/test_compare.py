@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from mockint.events import Planned
-from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Verdict
+from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Unscored, Verdict
 from mockint.report import Sat, beside, beside_text, comparison, over_time, over_time_text
 from mockint.transcript import fold
 from tests.builders import AT, planned, session, started
@@ -83,6 +84,29 @@ def test_one_question_over_time_is_in_order_with_each_stamp_beside_the_one_befor
     assert ["pouring", "met", "–"] in rows
 
 
+def test_grades_that_were_all_made_alike_are_told_so_once() -> None:
+    alike = [sat(day, 0.5, stamp(), answered("kettle", 0.5, boiling="met")) for day in range(4)]
+    told = over_time_text(over_time("kettle", alike))
+    assert told.count("the same grader in the same way") == 1
+    assert "were graded:" not in told
+
+
+def test_no_control_character_and_no_forged_line_reaches_the_terminal() -> None:
+    evil = "\x1b[2Jmet\n\x9bscore 1.00\u202e"
+    harmed = Scored(criterion=evil, level=evil, points=1, evidence=(), reason="So.")
+    lost = Unscored(criterion="boiling", why=evil)
+    before = AnswerGrade(question="kettle", state="graded", score=0.5, verdicts=(harmed, lost))
+    after = answered("kettle", 0.9, boiling="met")
+    first, second = sat(1, 0.5, stamp(model=evil), before), sat(2, 0.9, stamp(), after)
+    for told in (
+        comparison(first.grade, second.grade, names=("1", "2")),
+        beside_text(beside(first, second)),
+        over_time_text(over_time("kettle", [first, second])),
+    ):
+        assert not set(told) & set("\x1b\x9b\u202e\r\t")
+        assert not [line for line in told.splitlines() if line.startswith("score 1.00")]
+
+
 def test_many_grades_of_a_question_go_below_one_another() -> None:
     many = [sat(day, 0.5, stamp(), answered("kettle", 0.5, **{LONG.replace("-", "_"): "partial"})) for day in range(10)]
     told = over_time_text(over_time("kettle", many))
@@ -150,6 +174,30 @@ def test_commands_of_a_user(run: Run, tmp_path: Path) -> None:
     assert narrow(told.out)
     assert [row["session"] for row in run("compare", "--question", "hybrid-search", "--json").json["grades"]] == names
     assert "did you mean 'hybrid-search'" in run("compare", "--question", "hybrid-serch").err
+
+
+def test_page_is_written_beside_what_is_printed(run: Run, tmp_path: Path) -> None:
+    names = [
+        run("start", "--question", "hybrid-search", "--answers", CANDIDATE, "--level", level).out.strip()
+        for level in ("mid", "senior")
+    ]
+    run("grade", names[0], "--level", "staff")
+    for words, title in (
+        ((names[0],), "Two grades of one interview"),
+        (names, "Two interviews side by side"),
+        (("--question", "hybrid-search"), "over time</title>"),
+    ):
+        plain, done = run("compare", *words), run("compare", *words, "--html", "c.html")
+        assert (done.code, done.out) == (0, plain.out), done.err
+        assert done.err == "Written: c.html\n"
+        page = (tmp_path / "c.html").read_text()
+        assert title in page
+        assert page.index("target level") < page.index("Scores</h2>")
+        assert stat.S_IMODE((tmp_path / "c.html").stat().st_mode) == 0o600
+    assert run("compare", *names, "--json", "--html", "c.html").json["sessions"] == names
+    refused = run("compare", *names, "--html", "none/c.html")
+    assert refused.code == 4
+    assert "none/c.html cannot be written" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import asyncio
 import json
 import re
 import shutil
+import stat
 from asyncio import events
 from collections.abc import Coroutine, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from itertools import pairwise
@@ -24,8 +26,18 @@ from mockint.content import roots
 from mockint.errors import SessionError, UsageError
 from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Raised, Scored, Unscored
 from mockint.grading.grader import grade_parts, offline
-from mockint.pages import Told, cohort_page, higher, history_page, lanes, print_page, report_page
-from mockint.report import Trust, sections
+from mockint.pages import (
+    Told,
+    cohort_page,
+    compare_page,
+    higher,
+    history_page,
+    lanes,
+    over_time_page,
+    print_page,
+    report_page,
+)
+from mockint.report import Sat, Trust, sections
 from mockint.store import Home, Log
 from mockint.study import Answered, Rating, Sitting
 from mockint.study.index import Row
@@ -160,6 +172,31 @@ def harmful_grade(now: Transcript) -> Grade:
     return made.model_copy(update={"answers": (answer,), "id": HOSTILE, "stamp": stamp, "score": 0.5})
 
 
+def lowered(grade: Grade, level: str, **changes: Any) -> Grade:
+    """The grade with the first verdict at another level, and a stamp with other values."""
+    first, *others = grade.answers[0].verdicts
+    verdict = first.model_copy(update={"level": level, "points": 0.25})
+    answer = grade.answers[0].model_copy(update={"verdicts": (verdict, *others), "score": 0.1})
+    stamp = grade.stamp.model_copy(update=changes)
+    return grade.model_copy(update={"answers": (answer,), "stamp": stamp, "score": 0.1})
+
+
+def sat_again(now: Transcript, grade: Grade, days: int) -> Sat:
+    """The interview with this grade, so many days later."""
+    started = now.started.model_copy(
+        update={"at": AT + timedelta(days=days), "session": f"{now.started.session} {days}"}
+    )
+    return Sat(replace(now, started=started), grade, 1)
+
+
+def over_time_of(now: Transcript, grade: Grade, model: str) -> str:
+    """A question's page, of two makers with several grades each."""
+    name = now.parts[0].question.id
+    other = lowered(grade, "partial", model=model)
+    sat = [sat_again(now, (grade, other)[day % 2], day) for day in range(6)]
+    return over_time_page(name, sat, noise=0.19)
+
+
 def sitting(day: int, score: float, *, track: str = "rag", grader: str = "offline") -> Sitting:
     rating = Rating("boiling", 2, "partial", 0.5, "probe", expected=True)
     answers = tuple(
@@ -227,13 +264,24 @@ def made(bank: Bank, cohort: list[dict[str, Any]]) -> dict[str, str]:
     for line in cohort:
         seen.add(line)
     worse = opinion(now).model_copy(update={"score": 0.2, "id": "earlier"})
+    two = fold([started(planned(), planned("pot")), *session(("question", "How?"), ("answer", "Boiling.", 9))[1:]])
+    pot = fold(session(name="pot"))
     return {
         "report": report_page(now, opinion(now), Trust("uncalibrated", 99, 0.5, 0.19), graded(now, id=worse.id)),
         "history": history(),
         "cohort": cohort_page(seen.result(), bank),
         "hostile report": report_page(bad, harmful_grade(bad), None, harmful_grade(bad)),
         "hostile history": history(harm=HOSTILE),
+        "grades": compare_page(Sat(now, graded(now), 1), Sat(now, opinion(now), 2)),
+        "sessions": compare_page(Sat(now, opinion(now), 1), sat_again(two, graded(two), 3)),
+        "over time": over_time_of(now, opinion(now), "lab/y"),
+        "hostile sessions": compare_page(
+            Sat(bad, harmful_grade(bad), 1), sat_again(bad, lowered(harmful_grade(bad), HOSTILE, app="1"), 1)
+        ),
+        "hostile over time": over_time_of(bad, harmful_grade(bad), HOSTILE + "."),
         "empty report": report_page(empty := fold(session()), graded(empty)),
+        "empty sessions": compare_page(Sat(empty, graded(empty), 1), sat_again(pot, graded(pot), 1)),
+        "empty over time": over_time_page("kettle", [Sat(empty, graded(empty), 1)], noise=0.19),
         "empty history": history_page([], of([])),
         "empty cohort": cohort_page(Cohort(bank).result(), bank),
     }
@@ -326,15 +374,36 @@ def test_pages_of_nothing_say_so(made: dict[str, str]) -> None:
     assert "Not asked: the session ended before it." in made["empty report"]
     assert "There are no interviews yet." in made["empty history"]
     assert "No answer has a score." in made["empty cohort"]
+    assert "No question is in both." in made["empty sessions"]
+    assert "nothing to set it beside" in made["empty over time"]
+    assert "No criterion was rated." in made["empty over time"]
+
+
+def test_comparison_has_the_stamps_before_the_scores_and_both_quotes_of_what_moved(made: dict[str, str]) -> None:
+    page = made["grades"]
+    assert page.index("They were not made in the same way") < page.index("lab/x</code>") < page.index("Scores</h2>")
+    moved = page[page.index('id="moved"') :]
+    assert "The quote is not in the candidate’s turns." in moved.replace("&#39;", "’")
+    assert "“The boiling keeps the boiling steady.” " in moved
+    assert "Only in second: Pot." in made["sessions"]
+
+
+def test_grades_of_several_makers_are_not_joined_and_each_rubrics_levels_have_their_rank(made: dict[str, str]) -> None:
+    page = made["over time"]
+    assert page.index("lab/y</code>") < page.index("Scores</h2>")
+    assert len(re.findall(r'<svg[^>]+aria-label="Scores of Kettle: 2026-11-2', page)) == 2
+    assert '<span class="level met">met</span></td><td><span class="level between">partial</span>' in page
+    assert page.count("lab/y, 2 votes, level mid</td>") == 3
 
 
 def test_charts_say_their_values_in_words(made: dict[str, str]) -> None:
+    assert 'aria-label="Score by question, from 0 to 1: Kettle ' in made["grades"]
     assert 'aria-label="Score by competency, from 0 to 1: Kettles 0.40."' in made["report"]
     assert "Mean scores of rag: 2026-11-24 0.30; " in made["history"]
     assert "<style" not in made["history"].partition("</head>")[2]
 
 
-@pytest.mark.parametrize("name", ["report", "history", "cohort"])
+@pytest.mark.parametrize("name", ["report", "history", "cohort", "grades", "sessions", "over time", "empty sessions"])
 def test_page_asks_for_nothing_complains_of_nothing_and_can_be_read_by_all(
     windows: Windows, made: dict[str, str], name: str
 ) -> None:
@@ -369,7 +438,9 @@ def test_what_looks_for_violations_finds_them(windows: Windows) -> None:
         assert {found.partition(":")[0] for found in opened.violations()} == {"color-contrast", "image-alt"}
 
 
-@pytest.mark.parametrize("name", ["cohort", "hostile report", "hostile history"])
+@pytest.mark.parametrize(
+    "name", ["cohort", "hostile report", "hostile history", "hostile sessions", "hostile over time"]
+)
 def test_text_that_means_harm_is_shown_and_runs_nothing(windows: Windows, made: dict[str, str], name: str) -> None:
     with windows.open(made[name]) as opened:
         page = opened.page
@@ -490,7 +561,8 @@ def test_pdf_is_printed_by_chromium(run: Run, home: Home, tmp_path: Path) -> Non
     ran = run("report", "--format", "pdf", "--out", out)
     assert ran.code == 0, ran.err
     assert out.read_bytes().startswith(b"%PDF-")
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a report.pdf", "home"]
 
 
 def test_pdf_without_a_file_or_a_browser_says_what_to_do(

@@ -23,7 +23,7 @@ from mockint.report import (
     sections,
 )
 from mockint.transcript import Transcript, fold
-from tests.builders import AT, SCALE, session
+from tests.builders import AT, SCALE, criterion, planned, question, rubric, session, started
 from tests.conftest import StandingClock
 
 HOSTILE = "I say <script>alert(1)</script> \x1b[31mred\u202e and\n# a heading\nBecause of boiling it keeps steady."
@@ -61,6 +61,15 @@ def test_three_things_to_practise_are_what_would_bring_most() -> None:
     assert told.count("Read up on *Heat*") == 1
 
 
+def test_nothing_to_read_up_on_is_not_told() -> None:
+    plan = planned().model_copy(update={"rubric": rubric("kettle", study=[])})
+    now = fold([started(plan, session="s"), *session(("question", "How?"), ("answer", "Boiling.", 9))[1:]])
+    made = grade_parts("s", now.parts, level="mid", scale=SCALE, grader_for=offline, clock=StandingClock())
+    told = markdown(now, asyncio.run(made))
+    assert "Say it aloud" in told
+    assert "Read up on" not in told
+
+
 def test_what_a_candidate_typed_is_shown_and_does_nothing() -> None:
     told = markdown(*graded(("question", "How?"), ("answer", HOSTILE, 30)))
     assert "&lt;script>" in told
@@ -68,6 +77,22 @@ def test_what_a_candidate_typed_is_shown_and_does_nothing() -> None:
     assert "\x1b" not in told
     assert "\u202e" not in told
     assert "\n# a heading" not in told
+
+
+def test_what_a_rubric_from_elsewhere_says_does_nothing_either() -> None:
+    harm = "Why?\x1b[31m \u202e<img src=x onerror=alert(1)> </b> and a < b?"
+    plan = planned().model_copy(
+        update={
+            "question": question(title=harm),
+            "rubric": rubric("kettle", criterion("boiling", asks=harm, probe=harm)),
+        }
+    )
+    now = fold([started(plan, session="s"), *session(*ANSWERED)[1:]])
+    made = grade_parts("s", now.parts, level="mid", scale=SCALE, grader_for=offline, clock=StandingClock())
+    told = markdown(now, asyncio.run(made))
+    assert "### Why?[31m &lt;img src=x onerror=alert(1)> &lt;/b> and a < b?" in told
+    assert "<img" not in told
+    assert not set(told) & set("\x1b\u202e")
 
 
 def test_prompted_evidence_is_told_apart() -> None:
@@ -135,6 +160,7 @@ def test_comparison_names_the_stamps_before_what_moved() -> None:
 
 def test_clean_text_is_one_harmless_line() -> None:
     assert clean("a\x1b[0m\n\tb\u202ec") == "a[0m bc"
+    assert clean("a\u2028b\x1fc \x00 d\U000e0041\u061c") == "a b c d"
 
 
 def test_models_that_stood_in_and_what_the_asking_cost_are_told() -> None:

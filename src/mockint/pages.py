@@ -31,29 +31,33 @@ from mockint.errors import SessionError, UsageError
 from mockint.grades import Evidence, Grade, Verdict
 from mockint.report import (
     Line,
+    Sat,
     Section,
     Trust,
     bare,
+    beside,
     minutes,
     moves,
+    over_time,
     practise_next,
     scorecard,
     sections,
+    shortened,
     shown,
     stamp_differences,
 )
-from mockint.rubric import SENIORITY, Scale, TargetLevel, reaches
+from mockint.rubric import SENIORITY, Criterion, Scale, TargetLevel, reaches
 from mockint.study.index import Row
 from mockint.study.trends import Line as Course
-from mockint.study.trends import Trends
+from mockint.study.trends import Mean, Point, Trends, change
 from mockint.transcript import Transcript, Turn
 
 S = TypeVar("S", bound=str)
 
 WIDTHS = {"narrow": 340, "wide": 600}
 """What a chart is drawn in, for a telephone and for all else, so that its letters stay as large as the text."""
-SMALL = 300
-"""The width of a chart that stands among its like."""
+SMALL = {"small": 300}
+"""As WIDTHS, for a chart that stands among its like."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--headless",
@@ -213,6 +217,29 @@ class Since:
     only_then: int
 
 
+@dataclass(frozen=True)
+class Side:
+    """A criterion as one of two grades has it."""
+
+    verdict: Verdict | None
+    """None when it was not rated."""
+    rank: str
+    """Where its level stands: "met", "between" or "lowest"; nothing without one."""
+
+    @property
+    def prompted(self) -> str:
+        return self.verdict.evidence[0].prompted if self.verdict and self.verdict.evidence else ""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A criterion whose verdict is not the same in two grades."""
+
+    asks: str
+    by: float | None
+    sides: tuple[Side, Side]
+
+
 def report_page(transcript: Transcript, grade: Grade, trust: Trust | None = None, before: Grade | None = None) -> str:
     """Returns the report for the candidate.
 
@@ -321,6 +348,88 @@ def since(transcript: Transcript, before: Grade, after: Grade) -> Since:
     )
 
 
+def compare_page(first: Sat, second: Sat) -> str:
+    """Returns two grades beside one another, of one session or of two; what differs in how they were made comes first."""
+    both, data = (first, second), beside(first, second)
+    one_session = first.session == second.session
+    stamps = stamp_differences(first.grade, second.grade) if one_session else data["stamps"]
+    titles = {part.question.id: part.question.title for one in both for part in one.transcript.parts}
+    shifts: dict[str, list[Shift]] = {}
+    for move in moves(first.grade, second.grade):
+        parts = first.part(move.question), second.part(move.question)
+        if all(parts):
+            old, new = (part.rubric.by_id.get(move.criterion) for part in parts if part)
+            sides = Side(move.before, _rank(old, move.before)), Side(move.after, _rank(new, move.after))
+            asks = next((one.asks for one in (new, old) if one), move.criterion)
+            shifts.setdefault(move.question, []).append(Shift(asks, move.by, sides))
+    questions = [row | {"title": titles[row["question"]], "by": _by(*row["score"])} for row in data["questions"]]
+    rated = [{(a.question, v.criterion) for a in one.grade.answers for v in a.verdicts} for one in both]
+    moved = sum(all(side.verdict for side in shift.sides) for found in shifts.values() for shift in found)
+    return _rendered(
+        "compare.html",
+        title="Two grades of one interview" if one_session else "Two interviews side by side",
+        heads=tuple(f"Grade {one.number}" for one in both) if one_session else ("First", "Second"),
+        one_session=one_session,
+        both=both,
+        stamps=[(name, *pair) for name, pair in stamps.items()],
+        rubrics=[titles[name] for name in data["rubrics"]],
+        other_level=first.grade.target_level != second.grade.target_level,
+        by=_by(*data["score"]),
+        questions=questions,
+        chart=pairs([(row["title"], *row["score"]) for row in questions], about="Score by question, from 0 to 1"),
+        tracks=[row | {"by": _by(*row["mean"])} for row in data["tracks"]],
+        competencies=[row | {"by": _by(*row["mean"])} for row in data["competencies"]],
+        alone=[
+            [part.question.title for part in one.transcript.parts if not other.part(part.question.id)]
+            for one, other in (both, both[::-1])
+        ],
+        moved=[(titles[name], found) for name, found in shifts.items()],
+        moves=sum(map(len, shifts.values())),
+        same=len(set.intersection(*rated)) - moved,
+    )
+
+
+def over_time_page(question: str, sat: Sequence[Sat], *, noise: float) -> str:
+    """Returns one question's grades over time, with what differs in how each and the one before it were made first.
+
+    Args:
+        sat: interviews that have the question.
+        noise: the grader's mean absolute error of one answer's score.
+    """
+    data = over_time(question, sat)
+    ordered = sorted(sat, key=lambda one: (one.transcript.started.at, one.session))
+    makers = _makers(question, ordered)
+    rows = [
+        row | {"number": number, "on": row["began"][:10], "maker": maker}
+        for number, (row, maker) in enumerate(zip(data["grades"], makers, strict=True), 1)
+    ]
+    parts = [part for one in ordered if (part := one.part(question))]
+    criteria = {name: criterion for part in parts for name, criterion in part.rubric.by_id.items()}
+    levels = [row["levels"] for row in rows]
+    lines = _courses(data["title"], rows, noise)
+    return _rendered(
+        "over_time.html",
+        question=question,
+        title=data["title"],
+        ask=parts[-1].question.ask,
+        rows=rows,
+        stamps=[(row["number"], name, *pair) for row in rows for name, pair in row["stamps"].items()],
+        charts=[(line, course(line, about="Scores", widths=SMALL if len(lines) > 1 else WIDTHS)) for line in lines],
+        noise=noise,
+        criteria=[
+            {
+                "asks": criterion.asks,
+                "levels": [
+                    (held.get(name), _rank(part.rubric.by_id.get(name), held.get(name)))
+                    for part, held in zip(parts, levels, strict=True)
+                ],
+            }
+            for name, criterion in criteria.items()
+            if any(name in held for held in levels)
+        ],
+    )
+
+
 def history_page(rows: Sequence[Row], trends: Trends) -> str:
     """Returns how one's interviews go over time; the rows are as `study.index` lists them, oldest first."""
     return _rendered(
@@ -370,6 +479,19 @@ def bars(rows: Sequence[tuple[str, float | int | None]], *, about: str, whole: b
     return _drawn(draw, about, [f"{name} {value}" for name, _, value in told])
 
 
+def pairs(rows: Sequence[tuple[str, float | None, float | None]], *, about: str) -> Markup:
+    """Returns two horizontal bars for each row, the first above the second, its name beside them; nothing without rows."""
+
+    def draw(width: int) -> Any:
+        chart = _pygal().HorizontalBar(**_plain(width, 44 + 44 * len(rows)), range=(0, 1), y_labels=[0, 0.5, 1])
+        chart.x_labels = [_cut(bare(name), width // 16) for name, *_ in reversed(rows)]
+        for side in (1, 2):
+            chart.add("", [row[side] for row in reversed(rows)])
+        return chart
+
+    return _drawn(draw, about, [f"{name} {shown(old)} → {shown(new)}" for name, old, new in rows], kind="paired ")
+
+
 def columns(rows: Sequence[tuple[str, int]], *, about: str) -> Markup:
     """Returns an upright bar for each row."""
 
@@ -383,8 +505,8 @@ def columns(rows: Sequence[tuple[str, int]], *, about: str) -> Markup:
     return _drawn(draw, about, [f"from {name} {count}" for name, count in rows])
 
 
-def course(line: Course) -> Markup:
-    """Returns a track's score over its sittings, with the grader's error to both sides."""
+def course(line: Course, *, about: str = "Mean scores", widths: Mapping[str, int] = SMALL) -> Markup:
+    """Returns a score over its sittings, with the grader's error to both sides."""
 
     def draw(width: int) -> Any:
         chart = _pygal().Line(
@@ -398,7 +520,7 @@ def course(line: Course) -> Markup:
         return chart
 
     told = [f"{point.on} {shown(point.mean.score)}" for point in line.points]
-    return _drawn(draw, f"Mean scores of {line.name}", told, widths={"small": SMALL})
+    return _drawn(draw, f"{about} of {line.name}", told, widths=widths)
 
 
 def print_page(page: str, out: Path) -> None:
@@ -416,7 +538,8 @@ def print_page(page: str, out: Path) -> None:
         )
     root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as folder:
+        # Beside the file and with a name that is not hidden: a Chromium that is a snap sees no other folder.
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f"{out.stem}-", ignore_cleanup_errors=True) as folder:
             made, source = Path(folder, "page.pdf").resolve(), Path(folder, "page.html").resolve()
             source.write_text(page, encoding="utf-8")
             words = [browser, *QUIET, *root, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
@@ -432,6 +555,7 @@ def print_page(page: str, out: Path) -> None:
                     f"{browser} printed no PDF (exit code {ran.returncode}){': ' + said[-1] if said else '.'}",
                     hint="Use --format html, and print the page from any browser.",
                 )
+            made.chmod(0o600)
             made.replace(out)
     except subprocess.TimeoutExpired as exc:
         raise SessionError(
@@ -453,6 +577,43 @@ def _band(scale: Scale, signal: str) -> tuple[float, float] | None:
         ((low, high) for band, (low, high) in zip(scale.bands, pairwise(edges), strict=True) if band.signal == signal),
         None,
     )
+
+
+def _by(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else round(after - before, 4)
+
+
+def _rank(criterion: Criterion | None, given: Verdict | str | None) -> str:
+    """Returns where a level stands among its criterion's: "met" is the highest."""
+    level = given if given is None or isinstance(given, str) else given.level
+    names = tuple(criterion.levels) if criterion else ()
+    if level not in names:
+        return ""
+    return "met" if level == names[-1] else "lowest" if level == names[0] else "between"
+
+
+def _makers(question: str, sat: Sequence[Sat]) -> list[str]:
+    """Returns in words what made each grade; with the beginning of the rubric's hash where there are several."""
+    rubrics = [part.rubric.digest for one in sat if (part := one.part(question))]
+    told = []
+    for one, rubric in zip(sat, rubrics, strict=True):
+        votes = f", {one.grade.stamp.votes} votes" if one.grade.stamp.votes > 1 else ""
+        which = f", rubric {rubric.removeprefix('sha256:')[:8]}" if len(set(rubrics)) > 1 else ""
+        told.append(f"{one.grade.stamp.model}{votes}, level {one.grade.target_level}{which}")
+    return told
+
+
+def _courses(name: str, rows: Sequence[Mapping[str, Any]], noise: float) -> list[Course]:
+    """Returns the scores of each maker that gave more than one."""
+    points: dict[str, list[Point]] = {}
+    for row in rows:
+        if row["score"] is not None:
+            points.setdefault(row["maker"], []).append(Point(row["session"], row["on"], Mean(row["score"], 1, noise)))
+    return [
+        Course(name, maker, len(all_), tuple(all_), (old := all_[0].mean), (new := all_[-1].mean), change(old, new))
+        for maker, all_ in points.items()
+        if len(all_) > 1
+    ]
 
 
 def _level(verdict: Verdict) -> str:
@@ -496,7 +657,12 @@ def _plain(width: int, height: int) -> dict[str, Any]:
 
 
 def _drawn(
-    draw: Callable[[int], Any], about: str, values: Sequence[str], *, widths: Mapping[str, int] = WIDTHS
+    draw: Callable[[int], Any],
+    about: str,
+    values: Sequence[str],
+    *,
+    widths: Mapping[str, int] = WIDTHS,
+    kind: str = "",
 ) -> Markup:
     """Returns the chart in each of the widths, of which the style shows one; the picture's name says its values."""
     if not values:
@@ -506,7 +672,7 @@ def _drawn(
     for name, width in widths.items():
         root = draw(width).render_tree()
         _strip(root)
-        root.set("class", f"chart {name}")
+        root.set("class", f"chart {kind}{name}")
         root.set("role", "img")
         root.set("aria-label", label)
         pictures.append(_as_text(root))
@@ -549,6 +715,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "minutes": minutes,
         "score": shown,
+        "short": shortened,
         "share": lambda share: "–" if share is None else f"{share:.0%}",
         "signed": lambda number: "–" if number is None else f"{number:+.2f}",
         "words": lambda text: str(text).replace("_", " "),

@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from mockint.rubric import Criterion, RedFlag, Scale, reaches
 from mockint.transcript import Part, Transcript
 
 PRACTISE, PER_QUESTION = 3, 2
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u061c\U000e0000-\U000e007f]"
+)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
 @dataclass(frozen=True)
@@ -244,7 +248,7 @@ def stamp_differences(before: Grade, after: Grade) -> dict[str, tuple[str, str]]
     old, new = before.stamp.model_dump(mode="json"), after.stamp.model_dump(mode="json")
     old["target_level"], new["target_level"] = before.target_level, after.target_level
     return {
-        name: (str(old[name]), str(new[name]))
+        name: (_told(old[name]), _told(new[name]))
         for name in old
         if old[name] != new[name] and name not in ("at", "replies")
     }
@@ -262,7 +266,7 @@ def moved_data(move: Move) -> dict[str, Any]:
 
 def comparison(before: Grade, after: Grade, *, names: tuple[str, str]) -> str:
     """Returns two grades side by side in words, the difference in their stamps first."""
-    out = [f"Grade {names[0]} against grade {names[1]} of {before.id}", ""]
+    out = [*_folded(f"Grade {names[0]} against grade {names[1]} of {before.id}", 80), ""]
     out += _stamps_told(stamp_differences(before, after))
     changed = "" if before.signal == after.signal else "  (changed)"
     out += ["", f"signal  {before.signal} → {after.signal}{changed}"]
@@ -328,8 +332,10 @@ def over_time_text(data: dict[str, Any], *, width: int = 80) -> str:
         out += _folded(f"{number:>3}  {row['began'][:10]}  {row['session']}, by {row['grader']}", width, hang=17)
     out.append("")
     for number, row in enumerate(rows[1:], 2):
-        out.append(f"how {number - 1} and {number} were graded:")
-        out += _stamps_told(row["stamps"], width)
+        if row["stamps"]:
+            out += [f"how {number - 1} and {number} were graded:", *_stamps_told(row["stamps"], width)]
+    if len(rows) > 1 and not any(row["stamps"] for row in rows):
+        out.append("all were made by the same grader in the same way")
     names = list(dict.fromkeys(name for row in rows for name in row["levels"]))
     cells = [["score", *(shown(row["score"]) for row in rows)]]
     if any(row["state"] != "graded" for row in rows):
@@ -374,9 +380,8 @@ def beside_text(data: dict[str, Any], *, width: int = 80) -> str:
     """Returns `beside`'s data in words, the differences in the stamps first."""
     out = []
     for number in (0, 1):
-        out.append(
-            f"{number + 1}  {data['began'][number][:10]}  {data['sessions'][number]}, grade {data['grades'][number]}"
-        )
+        session, grade = data["sessions"][number], data["grades"][number]
+        out += _folded(f"{number + 1}  {data['began'][number][:10]}  {session}, grade {grade}", width, hang=15)
     out += ["", *_stamps_told(data["stamps"], width)]
     if data["rubrics"]:
         out += _folded(f"  another rubric: {', '.join(data['rubrics'])}", width, hang=4)
@@ -460,14 +465,19 @@ def _level_told(verdict: dict[str, Any] | None) -> str:
 
 def _stamps_told(unlike: Mapping[str, Sequence[str]], width: int = 80) -> list[str]:
     """Returns a line for each difference; of a hash its beginning, which is enough to tell it from another."""
-    told = [f"  {name}: {_shortened(old)} → {_shortened(new)}" for name, (old, new) in unlike.items()]
+    told = [f"  {name}: {shortened(old)} → {shortened(new)}" for name, (old, new) in unlike.items()]
     return [
         line for one in told or ["  made by the same grader in the same way"] for line in _folded(one, width, hang=4)
     ]
 
 
-def _shortened(value: str) -> str:
+def shortened(value: str) -> str:
+    """Returns a value of a stamp on one line; of a hash its beginning."""
     return f"{value[:19]}…" if re.fullmatch(r"sha256:[0-9a-f]{64}", value) else clean(value)
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _moves_told(moved: Sequence[Move], width: int = 80) -> list[str]:
@@ -480,6 +490,7 @@ def _moves_told(moved: Sequence[Move], width: int = 80) -> list[str]:
 
 
 def _folded(line: str, width: int, *, hang: int = 0) -> list[str]:
+    line = _flat(line)
     return (
         textwrap.wrap(line, width, subsequent_indent=" " * hang, break_on_hyphens=False)
         if len(line) > width
@@ -493,6 +504,7 @@ def _table(cells: Sequence[Sequence[str]], width: int, *, heads: bool = True) ->
     Args:
         heads: whether to head the columns with their numbers.
     """
+    cells = [list(map(_flat, row)) for row in cells]
     first = min(max(len(row[0]) for row in cells), width // 2)
     column = max(len(value) for row in cells for value in (*row[1:], "00"))
     fit = max(1, (width - first) // (column + 2))
@@ -515,7 +527,12 @@ def shown(score: float | None) -> str:
 
 def clean(text: str) -> str:
     """Returns the text without control characters and on one line: safe to print, and verbatim but for white space."""
-    return " ".join(_CONTROL.sub("", text).split())
+    return " ".join(_CONTROL.sub("", " ".join(text.split())).split())
+
+
+def _flat(text: str) -> str:
+    """Returns the text as one line without control characters; its spaces stay."""
+    return _CONTROL.sub("", re.sub(r"[\t\n\r]", " ", text))
 
 
 def minutes(seconds: float) -> str:
@@ -525,7 +542,7 @@ def minutes(seconds: float) -> str:
 
 def bare(text: str) -> str:
     """Returns the text without control and bidirectional characters; lines stay."""
-    return _CONTROL.sub("", text.replace("\r\n", "\n"))
+    return _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _rating(verdict: Verdict | None) -> str:
@@ -553,9 +570,16 @@ def _inert(text: str) -> str:
     return text.replace("<", "&lt;")
 
 
+def _harmless(value: Any) -> Any:
+    """Returns what an expression came to; a text without control characters and HTML's tags."""
+    return _TAG.sub("&lt;", bare(value)) if isinstance(value, str) else value
+
+
+@cache
 def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 (for Markdown, what people said goes through `inert` and `quoted`)
+        autoescape=False,  # noqa: S701 (for Markdown: every text goes through `_harmless`, and what people said through `quoted`)
+        finalize=_harmless,
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -14,25 +14,28 @@ import os
 import re
 import shutil
 import stat
+import struct
 import tempfile
 import unicodedata
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
+from urllib.parse import unquote
 
 from pydantic import Field, ValidationError
 
 from mockint.content import Frozen, digest
 from mockint.errors import SessionError, UsageError
-from mockint.events import EVENT, Event, Planned, SessionStarted
-from mockint.grades import AnswerGrade, Grade, Scored
+from mockint.events import EVENT, Event, ModelCalled, Planned, SessionStarted
+from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Scored
 from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
 from mockint.grading.grader import replies_digest
 from mockint.grading.tally import rubric_digest, signal, tally, total
-from mockint.report import Line, Section, clean, sections
+from mockint.report import Line, Section, bare, sections
 from mockint.store import LOG, Home, read_grade, read_log
 from mockint.transcript import Transcript, fold
 
@@ -47,7 +50,7 @@ MOST_BYTES, MOST_FILES = 256 * 2**20, 2_000
 DECK, MODEL = 1_730_914_205, 1_730_914_206
 """Anki's numbers for the deck and for the kind of note: another number would be another deck."""
 
-_MEMBER = re.compile(r"events\.jsonl|report\.md|grades/\d{4,9}\.json")
+_MEMBER = re.compile(r"events\.jsonl|report\.md|grades/(?:[0-9]{4}|[1-9][0-9]{4,8})\.json")
 _SESSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -91,6 +94,8 @@ class Took:
     """Listed words that stand nowhere in the session."""
     inside: tuple[str, ...]
     """Longer words in which a listed word still stands."""
+    parts: tuple[str, ...]
+    """Words of a listed phrase that still stand by themselves: a surname without its first name."""
     fixed: tuple[str, ...]
     """Listed words that are also words of the format, such as a track's name, and stand in it as that."""
 
@@ -108,8 +113,8 @@ def export(home: Home, name: str, *, redactor: Redactor | None = None, report: R
     Raises:
         SessionError: its log or a grade is damaged.
     """
-    files = {LOG: home.log(name).read_bytes()}
     events = read_log(home.log(name)).events
+    files = {LOG: home.log(name).read_bytes()}
     grades = {f"grades/{path.name}": read_grade(path) for path in home.grade_files(name)}
     files |= {f"grades/{path.name}": path.read_bytes() for path in home.grade_files(name)}
     if home.report(name).exists():
@@ -130,10 +135,12 @@ def export(home: Home, name: str, *, redactor: Redactor | None = None, report: R
             files[REPORT] = redactor.text(report(fold(told), newest)).encode()
     whole = "\n".join(data.decode() for data in files.values())
     counts = {one: many for one in redactor.placeholders if (many := _times(one, whole))}
+    said = "\n".join(_said(told, tuple(opinions.values())))
     took = Took(
         {one: word for one, word in redactor.placeholders.items() if one in counts},
         tuple(word for one, word in redactor.placeholders.items() if one not in counts and one.startswith("[name ")),
-        inside=redactor.inside("\n".join(_said(told, tuple(opinions.values())))),
+        inside=redactor.inside(said),
+        parts=redactor.parts(said),
         fixed=redactor.standing(whole),
     )
     return _packed(
@@ -164,18 +171,23 @@ def put(path: Path, data: bytes) -> None:
     """Writes a whole file that only its owner can read, or nothing of it. Raises UsageError."""
     part: Path | None = None
     try:
-        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=".mockint.", suffix=".part")
         part = Path(made)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(descriptor, data)
         part.replace(path)
     except OSError as exc:
         raise UsageError(f"{path} cannot be written: {exc.strerror}.", hint="Name another file.") from exc
     finally:
         if part:
             part.unlink(missing_ok=True)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    """Writes through to the disk, and closes."""
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 # In
@@ -186,7 +198,7 @@ def is_export(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return MANIFEST in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, *_BAD_ZIP):
         return False
 
 
@@ -205,14 +217,14 @@ def unpack(path: Path, home: Home, note: Callable[[str], None] = lambda _: None)
         _refuse_unless_same(path, name, folder, files)
         note(f"The session {name} is there already, and the same: nothing was done.")
         return name
-    home.sessions.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = Path(
-        tempfile.mkdtemp(dir=home.path, prefix=f".{name}.", suffix=".part")
-    )  # not where sessions are looked for
+    part: Path | None = None
     try:
+        home.sessions.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Not where sessions are looked for.
+        part = Path(tempfile.mkdtemp(dir=home.path, prefix=f".{name}.", suffix=".part"))
         for file, data in files.items():
             (part / file).parent.mkdir(mode=0o700, exist_ok=True)
-            put(part / file, data)
+            _write(os.open(part / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), data)
         _check(path, name, part)
         part.rename(folder)
     except OSError as exc:
@@ -220,10 +232,12 @@ def unpack(path: Path, home: Home, note: Callable[[str], None] = lambda _: None)
             f"{folder} cannot be written: {exc.strerror}.", hint="Check the folder and the disk."
         ) from exc
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part:
+            shutil.rmtree(part, ignore_errors=True)
     if manifest.redacted:
         many = sum(manifest.placeholders.values())
-        note(f"The session {name} was redacted before it was exported: placeholders stand in {many} places.")
+        where = f": placeholders stand in {many} places" if many else ""
+        note(f"The session {name} was redacted before it was exported{where}.")
     return name
 
 
@@ -251,7 +265,7 @@ def _opened(path: Path) -> tuple[Manifest, dict[str, bytes]]:
             files = {one: archive.read(one) for one in names if one != MANIFEST}
     except OSError as exc:
         raise SessionError(f"{path} cannot be read: {exc.strerror or exc}.", hint="Check the path.") from exc
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as exc:
+    except _BAD_ZIP as exc:
         raise _refused(path, f"the zip is damaged: {exc}") from exc
     if unlike := sorted(files.keys() ^ manifest.files.keys()):
         raise _refused(path, f"{unlike[0]!r} is in one of the zip and its manifest, and not in both")
@@ -261,6 +275,10 @@ def _opened(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     if LOG not in files:
         raise _refused(path, f"it has no {LOG}")
     return manifest, files
+
+
+_BAD_ZIP = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, struct.error)
+"""What zipfile raises for what is no zip, or a damaged one."""
 
 
 def _unsafe(info: zipfile.ZipInfo) -> str:
@@ -277,6 +295,8 @@ def _unsafe(info: zipfile.ZipInfo) -> str:
         return "which leads out of the folder"
     if info.flag_bits & 1:
         return "which is encrypted"
+    if info.compress_type != zipfile.ZIP_STORED:  # what says a small size may unpack to a large one
+        return "which is compressed, as nothing in an export is"
     if name != MANIFEST and not _MEMBER.fullmatch(name):
         return "which no export holds"
     return ""
@@ -300,27 +320,27 @@ def _manifest(path: Path, data: bytes) -> Manifest:
 
 
 def _check(path: Path, name: str, folder: Path) -> None:
-    """Raises SessionError unless the log and the grades can be read and are of this session."""
+    """Raises SessionError unless the log and the grades can be read, are of this session, and fit one another."""
     try:
-        first = read_log(folder / LOG).events[0]
+        events = read_log(folder / LOG).events
         grades = [read_grade(file) for file in sorted((folder / "grades").glob("*.json"))]
+        transcript = fold(events)
+        for grade in grades:
+            _fits(grade, transcript)
     except SessionError as exc:
-        raise _refused(path, exc.what.replace(f"{folder}{os.sep}", "")) from exc
-    named = {first.session if isinstance(first, SessionStarted) else "", *(grade.id for grade in grades)}
-    if named != {name}:
+        raise _refused(path, exc.what.replace(f"{folder}{os.sep}", "").removesuffix(".")) from exc
+    if {transcript.started.session, *(grade.id for grade in grades)} != {name}:
         raise _refused(path, f"its log or a grade is not of the session {name!r}")
 
 
 def _refuse_unless_same(path: Path, name: str, folder: Path, files: Mapping[str, bytes]) -> None:
     """Raises SessionError when something of the export is not there; a report is a view and does not count."""
-    unlike = [
-        file
-        for file, data in files.items()
-        if file != REPORT and (not (folder / file).is_file() or (folder / file).read_bytes() != data)
-    ]
-    if unlike:
+    missing = [file for file in files if file != REPORT and not (folder / file).is_file()]
+    unlike = [file for file in files if file not in (REPORT, *missing) and (folder / file).read_bytes() != files[file]]
+    if unlike or missing:
+        why = [f"{file} is not the same" for file in unlike] + [f"{file} is not there" for file in missing]
         raise SessionError(
-            f"{path} holds the session {name!r}, and another one of that id is here: {', '.join(unlike[:4])} is not the same.",
+            f"{path} holds the session {name!r}, and another one of that id is here: {', '.join(why[:4])}.",
             hint=f"Unpack it into another folder: mockint import {path} --home DIR. Or move {folder} away first.",
         )
 
@@ -331,11 +351,30 @@ def _refused(path: Path, why: str, *, hint: str = "Export the session again: moc
 
 # Redaction
 
-_LETTER = r"0-9A-Za-z\u00c0-\u052f\u1e00-\u1fff"
+_LETTER = r"0-9a-z\u00c0-\u052f\u1e00-\u1fff"
 """Letters of scripts that part words by spaces, and digits: a word ends where none of them follows."""
-_GAP = r"(?:[\s_\u2010-\u2013-]|\\[nrt]|%20|\+)+"
-"""What may stand between the words of a phrase, in prose, in JSON, in an id or in an address."""
-_BEFORE, _AFTER = rf"(?:(?<![{_LETTER}])|(?<=\\[nrt]))", rf"(?![{_LETTER}])"
+_BEFORE = rf"(?:(?<![{_LETTER}])|(?<=\\[nrt]))"
+_AFTER = rf"(?=(?:e?s)?(?![{_LETTER}]))"
+"""A name may stand in the genitive or the plural: "Jörgs", "the Joneses"."""
+_PARTED = re.compile(r"(?<=\w)[\s_.+\u2010-\u2015-]+(?=\w)|\s+")
+_GAP = r"(?:[\s_.+-]|\\[nrt])*"
+"""What may stand between the words of a phrase, in prose, in JSON, in an id or in an address: also nothing."""
+_PIECE = re.compile(
+    r"(?i:\\u[0-9a-f]{4}|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,7}|#x[0-9a-f]{1,6});|%[2-7][0-9a-f]|(?:%[89a-f][0-9a-f])+)"
+    r"|[\u1100-\u115f][\u1160-\u11a7][\u11a8-\u11ff]?|[^\x00-\x7f]"
+)
+"""What is folded by itself: a character that is escaped for JSON, a page or an address, a syllable of Korean, and all beyond ASCII."""
+_CHARACTER = re.compile(f"{_PIECE.pattern}|.", re.DOTALL)
+_ALIKE = str.maketrans(
+    dict.fromkeys("ʼ‘’´", "'")
+    | dict.fromkeys("‐‑‒–—―−", "-")
+    | dict(zip("øØłŁđĐı", "oolldDi", strict=True))
+    | {"æ": "ae", "œ": "oe"}
+)
+_UMLAUTS = dict.fromkeys("äöüø", "e?") | {"å": "a?"}
+"""What may follow a letter that has lost its dots: "Mueller" for "Müller"."""
+_PLACEHOLDER = re.compile(r"\b(name|email|phone|url|key)(?: (?=\d+\])|-)(\d{1,4})\b")
+"""In a text, "[name 1]"; in an id, "name-1"."""
 _SHORTEST = 4
 """Characters of the shortest thing that is taken out without having been listed."""
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -350,7 +389,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"[\w-][\w./-]*[\w-]"
         ),
     ),
-    ("email", re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)+")),
+    ("email", re.compile(r"(?<![\w.%+-])[\w.%+-]+@[\w-]+(?:\.[\w-]+)+")),
 )
 _TOKEN = re.compile(r"[\w.~+/=-]*")
 _SECRET = 16
@@ -361,9 +400,31 @@ _REGIONS = (None, "US", "GB", "DE", "FR", "IN")
 """Where a number without its country's code may be from."""
 
 
+class Span(NamedTuple):
+    """What is taken out of a text: from where to where, and what stands there instead."""
+
+    start: int
+    end: int
+    instead: str
+
+
+class _Phrases:
+    """Finds phrases however they are written: in any case, with or without accents, joined, escaped for JSON, a page or an address."""
+
+    def __init__(self, instead: Mapping[str, str]) -> None:
+        ordered = sorted((phrase for phrase in instead if _folded(phrase)[0].strip()), key=len, reverse=True)
+        self._instead = [instead[phrase] for phrase in ordered]
+        self._pattern = re.compile("|".join(f"({_pattern_of(phrase)})" for phrase in ordered))
+
+    def spans(self, text: str) -> Iterator[Span]:
+        if self._instead:
+            for start, end, found in _found(self._pattern, text):
+                yield Span(start, end, self._instead[(found.lastindex or 1) - 1])
+
+
 @dataclass
 class Redactor:
-    """Takes words out: each is always replaced by the same placeholder, in whatever case it is written."""
+    """Takes words out: each is always replaced by the same placeholder, however it is written."""
 
     words: tuple[str, ...] = ()
     """What the user lists."""
@@ -371,35 +432,36 @@ class Redactor:
     """Whether e-mail addresses, phone numbers, addresses with user names and keys are looked for."""
     placeholders: dict[str, str] = field(default_factory=dict)
     """Each placeholder, with what it stands for."""
-    _exact: dict[str, str] = field(default_factory=dict)
-    _by_group: dict[str, str] = field(default_factory=dict)
-    _pattern: re.Pattern[str] = field(default_factory=lambda: re.compile(r"(?!)"))
+    _phrases: _Phrases = field(default_factory=lambda: _Phrases({}))
+    _ids: dict[str, str] = field(default_factory=dict)
+    _cut: dict[str, str] = field(default_factory=dict)
+    """Quotes that begin or end inside something that is taken out, and what becomes of them."""
 
     def fitted(self, events: Sequence[Event], grades: Iterable[Grade]) -> Redactor:
         """Returns a redactor for one session: what is found in it, and its ids that hold a listed word."""
         grades = tuple(grades)
-        taken = [("name", word) for word in dict.fromkeys(map(_norm, self.words)) if word]
+        said = tuple(_said(events, grades))
+        words = tuple(word for word in map(_norm, self.words) if _folded(word)[0].strip())
+        taken = [("name", word) for word in words]
         if self.detect:
-            for text in _said(events, grades):
-                taken += [one for one in found_in(text) if len(one[1]) >= _SHORTEST]
-        made = Redactor(self.words, self.detect)
+            taken += [one for text in said for one in found_in(text) if len(one[1]) >= _SHORTEST]
         numbers: Counter[str] = Counter()
+        for kind, number in _PLACEHOLDER.findall("\n".join((*said, *_ids(events)))):  # of an earlier redaction
+            numbers[kind] = max(numbers[kind], int(number))
+        made = Redactor(words, self.detect)
         known: set[str] = set()
         for kind, word in taken:
-            if (key := _norm(word).casefold()) not in known:
+            if (key := _folded(_norm(word))[0]) not in known:
                 known.add(key)
                 numbers[kind] += 1
                 made.placeholders[f"[{kind} {numbers[kind]}]"] = _norm(word)
-        made._compile({})
-        made._compile({name: new for name in _ids(events) if (new := made._slug(name)) != name})
-        made._exact = made._cut_quotes(events, grades)
+        made._phrases = _Phrases({word: placeholder for placeholder, word in made.placeholders.items()})
+        made._ids = {name: new for name in _ids(events) if (new := made._slug(name)) != name}
+        made._cut = made._cut_quotes(events, grades)
         return made
 
     def text(self, text: str) -> str:
-        text = self._pattern.sub(self._instead, text)
-        for quote, instead in self._exact.items():
-            text = text.replace(quote, instead)
-        return text
+        return self._whole(_replaced(text, self._spans(text)))
 
     def quote(self, quote: str, turn: str) -> str:
         """Returns what a quote of a turn has become: a placeholder is quoted as a whole."""
@@ -407,61 +469,57 @@ class Redactor:
         if start < 0:
             return self.text(quote)
         end = start + len(quote)
-        for found in self._pattern.finditer(turn):
-            if found.start() < start < found.end():
-                start = found.start()
-            if found.start() < end < found.end():
-                end = found.end()
-        return self._pattern.sub(self._instead, turn[start:end])
+        spans = [one for one in self._spans(turn) if one.start < end and one.end > start]
+        start, end = min([start, *(one.start for one in spans)]), max([end, *(one.end for one in spans)])
+        return self._whole(_replaced(turn[:end], spans)[start:])
 
     def inside(self, text: str) -> tuple[str, ...]:
         """Returns the longer words in which a listed word still stands."""
-        listed = [re.escape(_norm(word)) for word in self.words if len(_norm(word)) >= 3]
-        if not listed:
-            return ()
-        longer = re.compile(
-            rf"[{_LETTER}]*(?:{'|'.join(listed)})[{_LETTER}]+|[{_LETTER}]+(?:{'|'.join(listed)})", re.IGNORECASE
-        )
-        return tuple(sorted({found.group() for found in longer.finditer(text)}, key=str.casefold))[:12]
+        listed = "|".join(_body(word) for word in self.words if len(word) >= 3)
+        return _some(_longer(text, start, end) for start, end, _ in _found(re.compile(listed or "(?!)"), text))
+
+    def parts(self, text: str) -> tuple[str, ...]:
+        """Returns the words of listed phrases that still stand by themselves."""
+        phrases = [words for word in self.words if len(words := word.split()) > 1]
+        parts = {part: part for words in phrases for part in words if len(part) >= 3 and not part.islower()}
+        return _some(text[one.start : one.end] for one in _Phrases(parts).spans(text))
 
     def standing(self, text: str) -> tuple[str, ...]:
         """Returns the listed words that still stand by themselves."""
-        return tuple(sorted({found.group() for found in self._pattern.finditer(text)}, key=str.casefold))[:12]
+        return _some(text[one.start : one.end] for one in self._phrases.spans(text))
 
-    def _compile(self, ids: Mapping[str, str]) -> None:
-        self._by_group = {}
-        alternatives: list[tuple[int, str]] = []
-        for name, instead in ids.items():
-            group = f"i{len(self._by_group)}"
-            self._by_group[group] = instead
-            alternatives.append((len(name) + 10_000, rf"(?P<{group}>(?<![\w-])(?-i:{re.escape(name)})(?![\w-]))"))
-        for placeholder, word in self.placeholders.items():
-            group = f"w{len(self._by_group)}"
-            self._by_group[group] = placeholder
-            alternatives.append((len(word), rf"(?P<{group}>{_pattern_of(word)})"))
-        alternatives.sort(key=lambda one: -one[0])
-        if alternatives:
-            self._pattern = re.compile("|".join(pattern for _, pattern in alternatives), re.IGNORECASE)
+    def _spans(self, text: str) -> list[Span]:
+        """Returns what is taken out of a text, in its order; an id is renamed as a whole."""
+        found = [
+            Span(at.start(), at.end(), new)
+            for name, new in self._ids.items()
+            for at in re.finditer(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text)
+        ]
+        found.extend(self._phrases.spans(text))
+        kept: list[Span] = []
+        for one in sorted(found, key=lambda one: (one.start, -one.end)):
+            if not kept or one.start >= kept[-1].end:
+                kept.append(one)
+        return kept
 
-    def _instead(self, found: re.Match[str]) -> str:
-        return self._by_group[found.lastgroup or ""]
+    def _whole(self, text: str) -> str:
+        """Returns the text with no quote in it that was cut inside something that is taken out."""
+        for quote, instead in self._cut.items():
+            text = text.replace(quote, instead)
+        return text
 
     def _slug(self, name: str) -> str:
-        return self._pattern.sub(lambda found: _as_slug(self._instead(found)), name)
+        return _replaced(name, [one._replace(instead=_as_slug(one.instead)) for one in self._phrases.spans(name)])
 
     def _cut_quotes(self, events: Sequence[Event], grades: Iterable[Grade]) -> dict[str, str]:
-        """Returns what becomes of the quotes that begin or end inside something that is taken out."""
         turns = {turn.number: turn.text for part in fold(events).parts for turn in part.turns}
         cut: dict[str, str] = {}
-        for grade in grades:
-            for answer in grade.answers:
-                for one in (*answer.verdicts, *answer.red_flags):
-                    for evidence in one.evidence:
-                        turn = turns.get(evidence.turn, "")
-                        left, instead = self.text(evidence.quote), self.quote(evidence.quote, turn)
-                        if left != instead:
-                            cut[left] = instead
-                            cut[json.dumps(left)[1:-1]] = json.dumps(instead)[1:-1]
+        for answer in (answer for grade in grades for answer in grade.answers):
+            for one in _quoted(answer):
+                left, instead = self.text(one.quote), self.quote(one.quote, turns.get(one.turn, ""))
+                if left != instead:
+                    cut[left] = instead
+                    cut[json.dumps(left)[1:-1]] = json.dumps(instead)[1:-1]
         return dict(sorted(cut.items(), key=lambda one: -len(one[0])))
 
 
@@ -530,30 +588,97 @@ def _times(placeholder: str, text: str) -> int:
     return text.count(placeholder) + len(re.findall(rf"\b{_as_slug(placeholder)}\b", text))
 
 
-def _pattern_of(word: str) -> str:
-    """Returns a pattern for a word however it is written: composed or not, and escaped for JSON or for a page."""
-    forms = {word, unicodedata.normalize("NFD", word)}
-    forms |= {json.dumps(form)[1:-1] for form in forms} | {html.escape(form) for form in forms}
-    patterns = []
-    for form in sorted(forms, key=lambda form: (-len(form), form)):
-        body = _GAP.join(re.sub(r"['\u2019]", "['\u2019]", re.escape(piece)) for piece in re.split(r"[ -]+", form))
-        before = _BEFORE if re.match(f"[{_LETTER}]", form) else ""
-        after = _AFTER if re.search(f"[{_LETTER}]$", form) else ""
-        patterns.append(f"{before}{body}{after}")
-    return "|".join(patterns)
+def _some(words: Iterable[str], *, most: int = 12) -> tuple[str, ...]:
+    return tuple(sorted(set(words), key=lambda word: (word.casefold(), word)))[:most]
+
+
+def _longer(text: str, start: int, end: int, *, most: int = 40) -> str:
+    """Returns the word that a place in a text is in."""
+    first, last = max(0, start - most), end + most
+    while start > first and text[start - 1].isalnum():
+        start -= 1
+    while end < min(last, len(text)) and text[end].isalnum():
+        end += 1
+    return text[start:end]
+
+
+def _replaced(text: str, spans: Iterable[Span]) -> str:
+    pieces, end = [], 0
+    for one in spans:
+        pieces += [text[end : one.start], one.instead]
+        end = one.end
+    return "".join([*pieces, text[end:]])
+
+
+def _quoted(answer: AnswerGrade) -> Iterator[Evidence | Attempt]:
+    for one in (*answer.verdicts, *answer.red_flags):
+        yield from one.evidence
+    yield from answer.attempts
+
+
+def _pattern_of(phrase: str) -> str:
+    """Returns a pattern that finds a phrase as a whole in a text that is folded."""
+    folded = _folded(phrase)[0]
+    before = _BEFORE if re.match(f"[{_LETTER}]", folded) else ""
+    after = _AFTER if re.search(f"[{_LETTER}]$", folded) else ""
+    return before + _body(phrase) + after
+
+
+def _body(phrase: str) -> str:
+    return _GAP.join("".join(map(_letter, _CHARACTER.findall(piece))) for piece in _PARTED.split(phrase))
+
+
+def _letter(piece: str) -> str:
+    plain = _plain(piece)
+    return "'?" if plain == "'" else re.escape(plain) + _UMLAUTS.get(piece.lower(), "")
+
+
+def _found(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int, re.Match[str]]]:
+    """Yields where in a text the pattern matches what it is folded to."""
+    folded, places = _folded(text)
+    for found in pattern.finditer(folded):
+        end = found.end()
+        while end < len(folded) and places[end] == places[end - 1]:  # one character may fold to several
+            end += 1
+        yield places[found.start()], places[end], found
+
+
+def _folded(text: str) -> tuple[str, Sequence[int]]:
+    """Returns the text without case, accents, escapes and what cannot be seen, and where in it each character begins, and the last one ends."""
+    pieces: list[str] = []
+    places: list[int] = []
+    end = 0
+    for found in _PIECE.finditer(text):
+        plain = _plain(found[0])
+        pieces += [text[end : found.start()].lower(), plain]
+        places += [*range(end, found.start()), *[found.start()] * len(plain)]
+        end = found.end()
+    pieces.append(text[end:].lower())
+    return "".join(pieces), [*places, *range(end, len(text) + 1)] if places else range(end, len(text) + 1)
+
+
+@lru_cache(maxsize=10_000)
+def _plain(piece: str) -> str:
+    if len(piece) > 1 and piece[0] in "\\&%":
+        piece = chr(int(piece[-4:], 16)) if piece[0] == "\\" else unquote(html.unescape(piece))
+    parts = unicodedata.normalize("NFKD", piece.translate(_ALIKE))
+    seen = "".join(one for one in parts if not "\u0300" <= one <= "\u036f" and unicodedata.category(one) != "Cf")
+    return unicodedata.normalize("NFC", seen).casefold()
 
 
 def _said(events: Sequence[Event], grades: Sequence[Grade]) -> Iterator[str]:
-    """Yields what people and models wrote: no rubric, no prompt, no hash."""
+    """Yields what people, models and their servers wrote: no rubric, no prompt, no hash."""
     for event in events[1:]:
         for name in ("text", "asked"):
             if text := getattr(event, name, None):
                 yield text
         yield from getattr(event, "withheld", ())
-        if (exchange := getattr(event, "exchange", None)) and exchange.reply:
-            yield exchange.reply
-    for grade in grades:
-        yield from (exchange.reply for exchange in grade.calls if exchange.reply)
+    exchanges = [event.exchange for event in events if isinstance(event, ModelCalled)]
+    exchanges += [exchange for grade in grades for exchange in grade.calls]
+    for exchange in exchanges:
+        yield from filter(None, (exchange.reply, exchange.error, exchange.hint))
+    for answer in (answer for grade in grades for answer in grade.answers):
+        yield from filter(None, (answer.why, *(one.reason or one.why for one in answer.verdicts)))
 
 
 def _ids(events: Sequence[Event]) -> Iterator[str]:
@@ -561,7 +686,7 @@ def _ids(events: Sequence[Event]) -> Iterator[str]:
     if isinstance(first, SessionStarted):
         yield first.session
         for plan in first.plan:
-            yield plan.question.id
+            yield from (plan.question.id, plan.rubric.question, *plan.question.origins)
             for criterion in plan.rubric.criteria:
                 yield criterion.id
                 yield from criterion.levels
@@ -630,19 +755,17 @@ def _grade(grade: Grade, events: Sequence[Event], told: Sequence[Event], redacto
 
 def _quotes(made: AnswerGrade, was: AnswerGrade, turns: Mapping[int, str], redactor: Redactor) -> AnswerGrade:
     """Returns the answer with each quote as its turn now has it."""
+    quotes = iter([redactor.quote(one.quote, turns.get(one.turn, "")) for one in _quoted(was)])
 
-    def anew(one: Any, before: Any) -> Any:
-        evidence = tuple(
-            after.model_copy(update={"quote": redactor.quote(old.quote, turns.get(old.turn, ""))})
-            for after, old in zip(one.evidence, before.evidence, strict=True)
-        )
-        return one.model_copy(update={"evidence": evidence})
+    def anew(one: Any) -> Any:
+        return one.model_copy(update={"quote": next(quotes)})
 
+    def each(many: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(one.model_copy(update={"evidence": tuple(map(anew, one.evidence))}) for one in many)
+
+    verdicts, flags = each(made.verdicts), each(made.red_flags)
     return made.model_copy(
-        update={
-            "verdicts": tuple(anew(*pair) for pair in zip(made.verdicts, was.verdicts, strict=True)),
-            "red_flags": tuple(anew(*pair) for pair in zip(made.red_flags, was.red_flags, strict=True)),
-        }
+        update={"verdicts": verdicts, "red_flags": flags, "attempts": tuple(map(anew, made.attempts))}
     )
 
 
@@ -655,9 +778,12 @@ def counted_again(grade: Grade, events: Sequence[Event]) -> Grade:
     """Returns the grade as it comes out of its own levels and quotes: what can be verified when the words that were graded are gone.
 
     Raises:
-        SessionError: a quote is not in its turn, or a criterion or level is not the rubric's.
+        SessionError: a quote is not in its turn, or a question, criterion, level or red flag is not the session's.
     """
+    if not events:
+        raise _does_not_follow(grade, "it has read nothing of the log")
     transcript = fold(events)
+    _fits(grade, transcript)
     scale, level = transcript.started.scale, grade.target_level
     turns = {turn.number: turn.text for part in transcript.parts for turn in part.answers}
     answers = []
@@ -666,10 +792,7 @@ def counted_again(grade: Grade, events: Sequence[Event]) -> Grade:
             for evidence in one.evidence:
                 if evidence.quote not in turns.get(evidence.turn, ""):
                     raise _does_not_follow(grade, f"{evidence.quote!r} does not stand in turn {evidence.turn}")
-        try:
-            made = tally(part, _opinion(answer), level=level, scale=scale)
-        except KeyError as exc:
-            raise _does_not_follow(grade, f"its rubric does not know {exc}") from exc
+        made = tally(part, _opinion(answer), level=level, scale=scale)
         answers.append(made.model_copy(update={"attempts": answer.attempts}))
     score, coverage = total(answers)
     rubrics = {part.question.id: part.rubric for part in transcript.parts}
@@ -683,6 +806,20 @@ def counted_again(grade: Grade, events: Sequence[Event]) -> Grade:
             "stamp": grade.stamp.model_copy(update=stamp),
         }
     )
+
+
+def _fits(grade: Grade, transcript: Transcript) -> None:
+    """Raises SessionError unless the grade speaks of the session's questions, and of what their rubrics know."""
+    if [answer.question for answer in grade.answers] != [part.question.id for part in transcript.parts]:
+        raise _does_not_follow(grade, "its questions are not the session's")
+    for part, answer in zip(transcript.parts, grade.answers, strict=True):
+        levels = {name: criterion.levels for name, criterion in part.rubric.by_id.items()}
+        said = [(one.criterion, one.level) for one in answer.verdicts]
+        strange = [name for name, _ in said if name not in levels]
+        strange += [level for name, level in said if level is not None and level not in levels.get(name, ())]
+        strange += [one.id for one in answer.red_flags if one.id not in {flag.id for flag in part.rubric.red_flags}]
+        if strange:
+            raise _does_not_follow(grade, f"the rubric of {part.question.id!r} does not know {strange[0]!r}")
 
 
 def _opinion(answer: AnswerGrade) -> Opinion | None:
@@ -789,4 +926,6 @@ def _card(section: Section, criterion: str, line: Line | None) -> Card:
 
 
 def _html(text: str) -> str:
-    return html.escape(clean(text))
+    """Returns a text for a card, as it stands: Anki plays and sets what is in brackets of its own."""
+    inert = re.sub(r"\[(?=sound:|anki:|/?latex\]|/?\$)", "&#91;", html.escape(bare(text).strip()), flags=re.IGNORECASE)
+    return inert.replace("\n", "<br>")

@@ -20,6 +20,8 @@ from mockint.cli.shared import (
 from mockint.errors import SessionError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mockint.grades import Grade
     from mockint.report import Sat
     from mockint.sharing import Took
@@ -37,6 +39,7 @@ def compare(
     question: Annotated[
         Optional[str], typer.Option("--question", help="This question over time, in every session that has it.")
     ] = None,
+    html: Annotated[Optional[Path], typer.Option("--html", help="Write it into this file too, as one page.")] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -46,16 +49,22 @@ def compare(
     if question:
         if session or grades:
             raise UsageError("--question goes over all sessions.", hint=f"Say: mockint compare --question {question}")
-        _over_time(store, question, as_json=as_json)
+        page = _over_time(store, question, as_json=as_json)
     elif not session:
         raise UsageError("There is nothing to compare.", hint="Name a session, two of them, or --question ID.")
     elif other:
-        _two_sessions(store, store.resolve(session), store.resolve(other), grades, as_json=as_json)
+        page = _two_sessions(store, store.resolve(session), store.resolve(other), grades, as_json=as_json)
     else:
-        _two_grades(store, store.resolve(session), grades, as_json=as_json)
+        page = _two_grades(store, store.resolve(session), grades, as_json=as_json)
+    if html:
+        from mockint.store import write
+
+        write(html, page())
+        typer.echo(f"Written: {html}", err=True)
 
 
-def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_json: bool) -> None:
+def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_json: bool) -> Callable[[], str]:
+    """Prints them, and returns what makes their page; as the next two."""
     from mockint.report import comparison, moved_data, moves, stamp_differences
 
     numbers = [int(path.stem) for path in store.grade_files(name)]
@@ -67,47 +76,58 @@ def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_js
         )
     first, second = grades or (numbers[-2], numbers[-1])
     before, after = store.grade(name, first), store.grade(name, second)
-    if not as_json:
+    if as_json:
+        unlike = stamp_differences(before, after)
+        result = {"session": name, "grades": [first, second], "stamps": unlike, "signal": [before.signal, after.signal]}
+        moved = [moved_data(move) for move in moves(before, after)]
+        typer.echo(json.dumps(result | {"score": [before.score, after.score], "moved": moved}, ensure_ascii=False))
+    else:
         typer.echo(comparison(before, after, names=(str(first), str(second))), nl=False)
-        return
-    unlike = stamp_differences(before, after)
-    result = {"session": name, "grades": [first, second], "stamps": unlike, "signal": [before.signal, after.signal]}
-    moved = [moved_data(move) for move in moves(before, after)]
-    typer.echo(json.dumps(result | {"score": [before.score, after.score], "moved": moved}, ensure_ascii=False))
+    return lambda: _page_of(*(_sat(store, name, number) for number in (first, second)))
 
 
-def _two_sessions(store: Home, first: str, second: str, grades: tuple[int, int] | None, *, as_json: bool) -> None:
+def _two_sessions(
+    store: Home, first: str, second: str, grades: tuple[int, int] | None, *, as_json: bool
+) -> Callable[[], str]:
     from mockint.report import beside, beside_text
 
     if first == second:
         raise UsageError(f"{first!r} is named twice.", hint=f"Two grades of it: mockint compare {first}")
     numbers = grades or (None, None)
-    data = beside(*(_sat(store, name, number) for name, number in zip((first, second), numbers, strict=True)))
+    both = [_sat(store, name, number) for name, number in zip((first, second), numbers, strict=True)]
+    data = beside(*both)
     typer.echo(json.dumps(data, ensure_ascii=False) if as_json else beside_text(data), nl=as_json)
+    return lambda: _page_of(*both)
 
 
-def _over_time(store: Home, question: str, *, as_json: bool) -> None:
+def _page_of(first: Sat, second: Sat) -> str:
+    from mockint.pages import compare_page
+
+    return compare_page(first, second)
+
+
+def _over_time(store: Home, question: str, *, as_json: bool) -> Callable[[], str]:
     from mockint.content import near
     from mockint.report import over_time, over_time_text
+    from mockint.study.index import sittings
 
-    found: list[Sat] = []
-    known: set[str] = set()
-    for name in store.ids():
-        try:
-            if store.grade_files(name):
-                one = _sat(store, name)
-                known |= {part.question.id for part in one.transcript.parts}
-                if one.part(question):
-                    found.append(one)
-        except SessionError as exc:
-            complain(exc)
+    held = {one.session: {answer.question for answer in one.answers} for one in sittings(store, damaged=complain)}
+    found = [_sat(store, name) for name, questions in held.items() if question in questions]
     if not found:
         raise SessionError(
-            f"No graded session has the question {question!r}{near(question, known)}",
+            f"No graded session has the question {question!r}{near(question, set().union(*held.values()))}",
             hint="What was asked: mockint history. What can be asked: mockint bank list",
         )
     data = over_time(question, found)
     typer.echo(json.dumps(data, ensure_ascii=False) if as_json else over_time_text(data), nl=as_json)
+
+    def page() -> str:
+        from mockint.calibration import shipped_figures
+        from mockint.pages import over_time_page
+
+        return over_time_page(question, found, noise=shipped_figures().error)
+
+    return page
 
 
 def _sat(store: Home, name: str, number: int | None = None) -> Sat:
@@ -172,6 +192,8 @@ def export_session(
     if as_json:
         result = {"path": str(path), "session": made.session, "redacted": made.manifest.redacted}
         result |= {"placeholders": made.manifest.placeholders, "files": sorted(made.manifest.files)}
+        if made.took:
+            result["still_there"] = [*made.took.inside, *made.took.parts, *made.took.fixed]
         typer.echo(json.dumps(result, ensure_ascii=False))
     else:
         typer.echo(str(path))
@@ -189,13 +211,12 @@ def _say_what_was_taken(took: Took, counts: dict[str, int]) -> None:
         shown, most = clean(took.stood_for[placeholder]), 6 if placeholder.startswith("[key") else 40
         typer.echo(f"  {placeholder:<{width}}  {many:>4} ×  {shown[:most]}{'…' if len(shown) > most else ''}", err=True)
     for word in took.unseen:
-        typer.echo(f"{clean(word)!r} was listed, and stands nowhere in it.", err=True)
-    if took.inside:
-        typer.echo(
-            f"Still there, inside longer words: {', '.join(took.inside)}. List these to take them out.", err=True
-        )
+        typer.echo(f"{clean(word)!r} was listed, and stands nowhere in it by itself.", err=True)
+    for what, words in (("inside longer words", took.inside), ("parts of what was listed", took.parts)):
+        if words:
+            typer.echo(f"Still there, {what}: {clean(', '.join(words))}. List these to take them out.", err=True)
     if took.fixed:
-        typer.echo(f"Still there, as words of the format itself: {', '.join(took.fixed)}.", err=True)
+        typer.echo(f"Still there, as words of the format itself: {clean(', '.join(took.fixed))}.", err=True)
     typer.echo(
         "Read it before you send it: what is not listed and looks like no address, number or key stays.", err=True
     )

@@ -102,6 +102,8 @@ def replay(
     from mockint.clock import SystemClock
     from mockint.store import Home
 
+    if number is not None and not verify:
+        raise UsageError("--grade is for --verify.", hint=f"Say: mockint replay {session} --verify --grade {number}")
     settings = settled(config, home, content, {})
     store = Home(settings.home)
     name = store.resolve(session)
@@ -123,6 +125,11 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
 
     found, clock = store.grade(name, number), SystemClock()
     events = read_log(store.log(name)).events[: found.stamp.events]
+    if not events:
+        raise SessionError(
+            f"The grade of {name!r} does not follow from what is recorded: it has read nothing of the log.",
+            hint="The grade was changed after it was made.",
+        )
     transcript = fold(events)
     maker = regrader(found, prompt=load_prompt(config.folders, PROMPT), clock=clock)
     again = run(
