@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import sys
 import time
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import yaml
 
 from mockint.bank import Bank, load_bank
 from mockint.errors import ContentError
-from mockint.imports import Matcher, Pseudonyms, asks, guess, may_ask, named, read
+from mockint.imports import Matcher, Pseudonyms, asks, guess, may_ask, named, pick, read
 from tests.conftest import ROOT, Ran, Run
 
 EXPORTS = Path(__file__).parent / "exports"
@@ -95,6 +97,17 @@ def test_markdown_headings_are_speakers_where_nothing_else_is() -> None:
     reading = read(EXPORTS / "headings.md")
     assert [turn.speaker for turn in reading.turns] == ["Lee", "Noor", "Lee", "Noor"]
     assert not reading.problems
+
+
+def test_headings_of_a_page_are_no_speakers(write: Any) -> None:
+    with pytest.raises(ContentError, match="no words with a speaker's name"):
+        read(write("# A page\n\n## Install\n\nRun it.\n\n## Use\n\nLike this.\n\n## Remove\n\nSo.\n", "README.md"))
+    assert read(write("Notes.\n\n## Lee\n\nWhy?\n\n## Noor\n\nSo.\n", "a.md")).speakers == ("Lee", "Noor")
+
+
+def test_words_before_the_first_name_are_said_once(write: Any) -> None:
+    reading = read(write("Notes.\n\nOf May.\n\nAda: Why?\n\nBen: So.\n", "a.txt"))
+    assert [problem.line for problem in reading.problems] == [1]
 
 
 def test_code_in_a_fence_keeps_its_comments_and_indentation(write: Any) -> None:
@@ -183,6 +196,211 @@ def test_what_cannot_be_used_is_refused_with_its_name(write: Any, data: bytes, t
     assert "talk.bin:1" in refused.value.what
 
 
+def captions(*cues: str, ids: str = "{n}") -> str:
+    """Returns WebVTT as Zoom and Teams write it: an id, a time, a line or more, with line ends of Windows."""
+    blocks = (
+        f"{ids.format(n=n)}\n00:{n * 4 // 60:02}:{n * 4 % 60:02}.040 --> 00:{n * 4 // 60:02}:{n * 4 % 60 + 3:02}.980\n{cue}\n\n"
+        for n, cue in enumerate(cues, 1)
+    )
+    return ("WEBVTT\n\n" + "".join(blocks)).replace("\n", "\r\n")
+
+
+TEAMS_ID = "64bf3a3e-9f43-4bd2-8a5c-5ee6e7b3a7a4/{n}-0"
+
+
+def test_words_without_a_name_among_names_are_another_speakers(write: Any) -> None:
+    cues = [
+        "Dana: Good morning.",
+        "Dana: So what is BM25?",
+        "It ranks by words.",
+        "By rare ones first.",
+        "Dana: And",
+        "Dana: why?",
+        "They tell more.",
+        "Mei: Thanks.",
+    ]
+    reading = read(write(captions(*cues)))
+    assert [(turn.speaker, turn.text) for turn in reading.turns] == [
+        ("Dana", "Good morning. So what is BM25?"),
+        ("Unnamed", "It ranks by words. By rare ones first."),
+        ("Dana", "And why?"),
+        ("Unnamed", "They tell more."),
+        ("Mei", "Thanks."),
+    ]
+    assert [(problem.line, "Unnamed" in problem.message) for problem in reading.problems] == [(13, True)]
+    reading = read(write(captions("Dana: What is BM25?", "It ranks by words.", "Dana: Why?", "They tell more.")))
+    assert [turn.speaker for turn in reading.turns] == ["Dana", "Unnamed", "Dana", "Unnamed"]
+
+
+def test_names_that_stand_once_before_several_cues_hold_for_these(write: Any) -> None:
+    reading = read(
+        write(captions("Ada: What is", "BM25?", "Ben: It ranks", "by words.", "Ada: Why?", "Ben: So", "it is."))
+    )
+    assert [(turn.speaker, turn.text) for turn in reading.turns] == [
+        ("Ada", "What is BM25?"),
+        ("Ben", "It ranks by words."),
+        ("Ada", "Why?"),
+        ("Ben", "So it is."),
+    ]
+    assert not reading.problems
+
+
+@pytest.mark.parametrize("unnamed", ["<v >It ranks.</v>", "<v>It ranks.</v>", "It ranks."])
+def test_a_voice_without_a_name_is_not_the_voice_before(write: Any, unnamed: str) -> None:
+    cues = [
+        "<v Dana Ek>Hello.</v>",
+        "<v Dana Ek>So,</v>",
+        "<v Dana Ek>what is BM25?</v>",
+        unnamed,
+        "<v Dana Ek>Why?</v>",
+    ]
+    assert spoken(write(captions(*cues, ids=TEAMS_ID)))[1] == ("Unnamed", "It ranks.")
+
+
+def test_two_names_in_one_cue_are_two_speakers(write: Any) -> None:
+    path = write(captions("- Dana: What is BM25?\n- Ben: It ranks\nLatency: by words.", "Dana: Good.", "Ben: Yes."))
+    assert spoken(path) == [
+        ("Dana", "What is BM25?"),
+        ("Ben", "It ranks Latency: by words."),
+        ("Dana", "Good."),
+        ("Ben", "Yes."),
+    ]
+
+
+def test_somebody_on_the_telephone_is_named_by_a_number(write: Any) -> None:
+    path = write(
+        captions("Dana | Acme: What is BM25?", "1555***4321: It ranks.", "Dana | Acme: Why?", "1555***4321: So.")
+    )
+    assert [speaker for speaker, _ in spoken(path)] == ["Dana | Acme", "1555***4321"] * 2
+
+
+@pytest.mark.parametrize(
+    ("damaged", "line"),
+    [
+        pytest.param("WEBVTT\n00:01.000 --> 00:02.000\nAda: Why?\n\n", None, id="no blank line after the header"),
+        pytest.param("WEBVTT\n\nNOTE x\n00:01.000 --> 00:02.000\nAda: Why?\n\n", None, id="nor after a note"),
+        pytest.param("WEBVTT\n\n1\nAda: Why?\n\n", 4, id="no times"),
+        pytest.param("WEBVTT\n\n1\n00:0x.000 --> 00:02.000\nAda: Why?\n\n", 4, id="broken times"),
+        pytest.param("WEBVTT\n\n1\n--> 00:02.000\nAda: Why?\n\n", 4, id="half a time"),
+        pytest.param("WEBVTT\n\n1\n00:00:0\nAda: Why?\n\n", 5, id="a time that is cut off"),
+    ],
+)
+def test_words_of_a_damaged_first_cue_are_kept(write: Any, damaged: str, line: int | None) -> None:
+    reading = read(write(damaged + "2\n00:03.000 --> 00:04.000\nBen: So\nthat a --> b, and x: 1 --> 2.\n"))
+    assert [(turn.speaker, turn.text) for turn in reading.turns] == [
+        ("Ada", "Why?"),
+        ("Ben", "So that a --> b, and x: 1 --> 2."),
+    ]
+    assert [problem.line for problem in reading.problems] == ([line] if line else [])
+
+
+def test_ids_of_teams_are_no_words_where_a_blank_line_is_missing(write: Any) -> None:
+    text = captions("<v Ada>Why?</v>", "<v Ben>So.</v>", ids=TEAMS_ID).replace("</v>\r\n\r\n", "</v>\r\n")
+    assert spoken(write(text)) == [("Ada", "Why?"), ("Ben", "So.")]
+
+
+def test_a_voice_whose_name_is_cut_off_is_nobody(write: Any) -> None:
+    text = captions("<v Ada>Why?</v>", "<v Ben Ek>So.</v>", "<v Ada>And?</v>", "<v Ben E", ids=TEAMS_ID)
+    reading = read(write(text))
+    assert reading.speakers == ("Ada", "Ben Ek")
+    assert [problem.line for problem in reading.problems] == [17]
+
+
+def test_a_note_in_between_is_nobodys_words(write: Any) -> None:
+    text = captions("Ada: Why?", "Ben: So.").replace(
+        "2\r\n", "NOTE Confidence: 0.8\r\n\r\nNOTE\r\nover lines\r\n\r\n2\r\n", 1
+    )
+    reading = read(write(text))
+    assert [turn.text for turn in reading.turns] == ["Why?", "So."]
+    assert not reading.problems
+
+
+def test_times_that_fall_back_are_said_and_overlaps_are_not(write: Any) -> None:
+    times = ["00:00:01", "00:00:30", "00:00:20", "00:05:00", "00:00:02"]
+    text = "".join(
+        f"{time}.000 --> 00:09:00.000\n{'Ada' if n % 2 else 'Ben'}: x{n}\n\n" for n, time in enumerate(times)
+    )
+    reading = read(write(f"WEBVTT\n\n{text}"))
+    assert [(problem.line, "falls back" in problem.message) for problem in reading.problems] == [(16, True)]
+    assert len(reading.turns) == 5
+
+
+def test_one_question_and_an_answer_of_several_paragraphs_need_no_second_name(write: Any) -> None:
+    path = write("Q: Why?\n\nA: Because of this.\n\nLatency: it is low.\n\nMore.\n\nMore yet.\n", "a.txt")
+    reading = read(path)
+    assert spoken(path) == [("Q", "Why?"), ("A", "Because of this.\n\nLatency: it is low.\n\nMore.\n\nMore yet.")]
+    assert [problem.line for problem in reading.problems] == [5]
+
+
+def test_words_with_a_colon_are_no_speakers_where_names_are_bold_or_timed(write: Any) -> None:
+    answer = "Pros: fast.\nCons: dear.\n\nThen:\n\nPros: small.\nCons: slow.\n"
+    for text in (f"**Ada:** Why?\n\n**Ben:** {answer}", f"Ada Ek  0:00\nWhy?\n\nBen Ek  1:02:03\n{answer}"):
+        reading = read(write(text, "a.txt"))
+        assert [turn.text.count("s:") for turn in reading.turns] == [0, 4]
+        assert len([problem for problem in reading.problems if "Pros" in problem.message]) == 1
+
+
+def test_bold_words_of_an_answer_are_no_speakers(write: Any) -> None:
+    answer = "**Latency** is low.\n\n**Cost:** too.\n\n**met**"
+    for more in ("", "**Interviewer:** More?\n\n**Candidate:** No.\n"):
+        path = write(f"**Interviewer:** Why?\n\n**Candidate:** So.\n\n{answer}\n\n{more}", "a.md")
+        assert read(path).speakers == ("Interviewer", "Candidate")
+        assert spoken(path)[1][1] == f"So.\n\n{answer}"
+        assert "“Cost:”" in read(path).problems[0].message
+
+
+def test_a_third_speaker_may_say_one_thing(write: Any) -> None:
+    path = write("# Talk\n\n**Ada:** Why?\n\n**Ben:** So.\n\nAnd so.\n\n**Mei Tan:** Thanks.\n\n**Ben:** Hm.\n", "a.md")
+    assert [speaker for speaker, _ in spoken(path)] == ["Ada", "Ben", "Mei Tan", "Ben"]
+
+
+def test_a_sentence_that_ends_in_a_time_is_no_speaker(write: Any) -> None:
+    path = write(
+        "Ada Ek  0:00\nWhen?\n\nBen Ek  0:04\nLet us meet at 10:30\n\n00:05:00\n\nAda Ek  5:00\nGood.\n", "a.txt"
+    )
+    assert spoken(path) == [("Ada Ek", "When?"), ("Ben Ek", "Let us meet at 10:30"), ("Ada Ek", "Good.")]
+
+
+def test_code_in_a_fence_has_no_speakers(write: Any) -> None:
+    code = "```yaml\n# one\n# two\n# three\nName: x\nType: y\nName: z\nType: y\n```"
+    path = write(f"Ada: Type it.\n\nBen: So:\n\n{code}\n\nAda: Why?\n\nBen: Hm.\n", "a.md")
+    assert [speaker for speaker, _ in spoken(path)] == ["Ada", "Ben", "Ada", "Ben"]
+    assert "# three\nName: x" in spoken(path)[1][1]
+    path = write("Ada: Type it.\n\nBen: So:\n```\nx = 1\n\nAda: Why?\n\nBen: Hm.\n", "a.md")
+    assert [speaker for speaker, _ in spoken(path)] == ["Ada", "Ben", "Ada", "Ben"]
+
+
+def test_json_lines_without_a_speaker_or_with_any_number_are_read(write: Any) -> None:
+    lines = [
+        '{"speaker": "Q", "text": "Why?", "start": 1' + 400 * "0" + "}",
+        '{"speaker": null, "text": "So.", "start": true}',
+    ]
+    reading = read(write("\n".join(lines), "a.jsonl"))
+    assert [(turn.speaker, turn.start) for turn in reading.turns] == [("Q", None), ("Unnamed", None)]
+    assert [problem.line for problem in reading.problems] == [1, 2]
+
+
+def test_a_recording_is_refused_without_reading_it_all(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockint.imports.LARGEST", 1000)
+    with pytest.raises(ContentError, match="no text"):
+        read(Path("/dev/urandom"))
+    with pytest.raises(ContentError, match="more than 1,000 bytes"):
+        read(write("Ada: Why?\nBen: So.\n" * 100, "a.txt"))
+
+
+def test_many_short_lines_of_one_speaker_are_read_in_time(write: Any) -> None:
+    path = write(captions("Ada: Why?", *(f"Ben: {n}" for n in range(14))) + "Ben: so\r\n" * 20_000)
+    began = time.process_time()
+    assert len(read(path).turns) == 2
+    assert time.process_time() - began < 3
+
+
+def test_problems_of_what_cannot_be_used_are_not_all_listed(write: Any) -> None:
+    with pytest.raises(ContentError, match=r"and 988 more") as refused:
+        read(write('{"a":\n' * 1000, "a.jsonl"))
+    assert len(refused.value.what.splitlines()) == 14
+
+
 # Who is who
 
 
@@ -217,6 +435,56 @@ def test_a_person_at_the_terminal_is_asked(tmp_path: Path) -> None:
         "turns": 0,
         "words": 0,
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("jose", "José Lima Souza"),
+        ("lima souza", "José Lima Souza"),
+        ("alex", None),
+        ("ALEX KIM", "Alex Kim"),
+        ("li", None),
+        ("", None),
+    ],
+)
+def test_a_part_of_a_name_is_enough_where_one_has_it(wanted: str, found: str | None) -> None:
+    assert pick(["José Lima Souza", "Alex Chen", "Alex Kim"], wanted) == found
+
+
+def test_a_first_name_of_two_is_not_enough(run: Run, write: Any) -> None:
+    path = write(f"Alex Chen: {LORA}\nAlex Kim: Small matrices.\n", "a.txt")
+    done = run("import", path, "--candidate", "Alex")
+    assert done.code == 2
+    assert "not one of them alone is Alex" in done.err
+    assert "Alex Chen, Alex Kim" in done.err
+    assert run("import", path, "--candidate", "kim").code == 0
+
+
+def test_one_speaker_is_told_with_what_is_damaged(run: Run, write: Any) -> None:
+    done = run("import", write(captions("Ada: Why?", "Ada: So?").replace("00:00:04.040", "00:00:0x.040")))
+    assert done.code == 3
+    assert "only Ada speaks in it" in done.err
+    assert "talk.vtt:4: the times of this cue cannot be read" in done.err
+
+
+def test_a_probe_follows_a_question(run: Run) -> None:
+    done = run("import", EXPORTS / "zoom.vtt", "--align", "1=probe")
+    assert done.code == 2
+    assert "Turn 1 of zoom.vtt is no probe" in done.err
+
+
+def test_what_was_settled_is_not_lost_when_the_file_is_imported_again(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "all"
+    folder.mkdir()
+    for name in ("zoom.vtt", "stamped.txt"):
+        (folder / name).write_bytes((EXPORTS / name).read_bytes())
+    lines, record = imported(run("import", folder / "zoom.vtt", "--align", "1=lora"))
+    assert (lines[0]["question"], record["settled"]) == ("lora", {"1": "lora"})
+    done = run("import", folder, "--json")
+    assert [one["source"] for one in done.json["imports"]] == ["stamped.txt"]
+    assert "Settle them again: --align 1=lora." in done.err
+    assert imported(run("import", folder / "zoom.vtt", "--align", "1=none"))[1]["settled"] == {"1": "none"}
 
 
 # Which questions were asked
@@ -382,6 +650,108 @@ def test_names_are_not_written_beside_what_has_none(run: Run, tmp_path: Path) ->
     assert "original.vtt holds the names" in done.err
 
 
+NAMES = [
+    pytest.param("Dana O'Neil", "dana o’neil; ONEIL's; Dana’s; O Neil; dana2@x.org; DanaONeil", id="apostrophes"),
+    pytest.param("Anna Weiß", "Frau Weiß, Frau Weiss, ANNA WEISS", id="sharp s"),
+    pytest.param("Søren Müller", "Soren Mueller, Søren, Soeren, Muller", id="spelt out"),
+    pytest.param("Łukasz Lİma", "Lukasz lıma LİMA Lima", id="letters with a stroke"),
+    pytest.param("李明 (Ming Li)", "谢谢李明你好, Ming", id="no spaces between words"),
+    pytest.param("김민수", "김민수는 좋습니다", id="particles"),
+    pytest.param("15551234567", "call 15551234567", id="a telephone"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), NAMES)
+def test_no_form_of_a_name_is_left(name: str, text: str) -> None:
+    hidden = Pseudonyms(named((name, "Q"), name, "", 1.0)).hide(text)
+    left = re.sub(r"Candidate", "", hidden).casefold()
+    for form in ("dana", "neil", "wei", "ren", "ller", "kas", "ma", "李明", "ming", "김민수", "555"):
+        assert form not in left, hidden
+
+
+def test_what_names_a_part_is_no_name_and_words_stay() -> None:
+    speakers = ("Student", "Hiring Manager", "Me", "김민수", "Interviewer Dana", "Dana's iPhone")
+    names = Pseudonyms(named(speakers, "Student", "", 1.0))
+    text = "A student model, a context manager, let me ask an interviewer for an iPhone. 감만섬"
+    assert names.hide(text) == text
+    names = Pseudonyms(named(("Can Yilmaz", "Su Li"), "Can Yilmaz", "", 1.0))
+    assert names.hide("Can, you can measure it, and the result, too.") == (
+        "Candidate, you can measure it, and the result, too."
+    )
+
+
+def test_a_first_name_of_two_people_is_neither_alone() -> None:
+    names = Pseudonyms(named(("Alex Chen", "Alex Kim"), "Alex Kim", "", 1.0), ["Sam Kim"])
+    assert names.hide("Thanks, Alex. Mr Chen, Sam Kim.") == (
+        "Thanks, Candidate or Interviewer 1. Mr Interviewer 1, Person 1."
+    )
+
+
+def test_no_file_that_is_written_has_a_name(run: Run, write: Any, tmp_path: Path) -> None:
+    text = captions(
+        "<v José Lima (Guest)>Hello Dana, José here. Latency: Lima’s.</v>",
+        f"<v Dana O'Neil>Thanks, JOSÉ. {LORA}</v>",
+        "<v José Lima (Guest)>jose.lima@x.org; Dana’s rank: eight.</v>",
+        "<v Dana O'Neil>Write down attention for me, Jose. Why the square root? O’Neil wants it.</v>",
+        ids=TEAMS_ID,
+    )
+    text = text.replace("00:00:16.040", "00:00:1O.040 Dana")
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "José Lima.vtt").write_text(text)
+    (tmp_path / "all" / "Dana.vtt").write_text(text)
+    names = tmp_path / "names.json"
+    done = run(
+        "import", tmp_path / "all", "--candidate", "lima", "--pseudonymise", "--names-out", names, "--out", "kept"
+    )
+    assert done.code == 0, done.err
+    assert "is the same as" in done.err
+    kept = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert {path.name for path in kept} == {"answers.jsonl", "import.json"}
+    for path in kept:
+        told = (str(path.relative_to(tmp_path)) + path.read_text()).casefold()
+        assert not re.search("jos|lima|dana|neil", told), told
+    assert stat.S_IMODE(names.stat().st_mode) == 0o600
+
+
+def test_names_are_added_to_those_of_other_imports_and_to_no_other_file(run: Run, tmp_path: Path) -> None:
+    names = tmp_path / "names.json"
+    for name in ("zoom.vtt", "otter.txt"):
+        assert run("import", EXPORTS / name, "--pseudonymise", "--names-out", names).code == 0
+    assert [known["Candidate"] for known in json.loads(names.read_text()).values()] == ["José Lima", "Tom Ek"]
+    talk = tmp_path / "talk.vtt"
+    talk.write_bytes((EXPORTS / "zoom.vtt").read_bytes())
+    done = run("import", talk, "--pseudonymise", "--names-out", talk)
+    assert done.code == 2
+    assert talk.read_bytes() == (EXPORTS / "zoom.vtt").read_bytes()
+    done = run(
+        "import", EXPORTS / "zoom.vtt", EXPORTS / "otter.txt", "--pseudonymise", "--out", "o", "--names-out", "o/n"
+    )
+    assert (done.code, "is to have no names" in done.err) == (2, True)
+    done = run("import", talk, "--pseudonymise", "--names-out", tmp_path / "no" / "n.json")
+    assert (done.code, "There is no folder" in done.err) == (2, True)
+
+
+def test_a_name_that_hides_nothing_is_said(run: Run) -> None:
+    words = (
+        "import",
+        EXPORTS / "zoom.vtt",
+        EXPORTS / "otter.txt",
+        "--pseudonymise",
+        "--name",
+        "Bayes",
+        "--name",
+        "Petr",
+    )
+    done = run(*words)
+    assert "Nothing was hidden of Petr:" in done.err
+
+
+def test_an_exported_session_is_not_said_to_be_without_names(run: Run, tmp_path: Path) -> None:
+    done = run("import", tmp_path / "session.zip", "--pseudonymise")
+    assert done.code == 2
+    assert "unpacked as it is" in done.err
+
+
 # What is kept
 
 
@@ -466,6 +836,55 @@ def test_an_hour_is_imported_in_two_seconds(run: Run, write: Any) -> None:
     assert time.process_time() - began < 2
     assert len(cues) == 1000
     assert len(lines) == 12
+
+
+def test_the_original_is_the_owners_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir(mode=0o755)
+    run("import", EXPORTS / "zoom.vtt", "--out", tmp_path / "out")
+    run("import", EXPORTS / "zoom.vtt")
+    assert stat.S_IMODE((tmp_path / "home" / "imports").stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
+    assert modes == dict.fromkeys(("answers.jsonl", "import.json", "original.vtt"), 0o600)
+
+
+def test_a_folder_is_searched_without_hidden_files_and_what_was_imported_before(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "all"
+    (folder / ".git").mkdir(parents=True)
+    for name in ("talk.vtt", "._talk.vtt", ".git/talk.txt"):
+        (folder / name).write_bytes((EXPORTS / "zoom.vtt").read_bytes())
+    for _ in range(2):
+        done = run("import", folder, "--out", folder / "out", "--json")
+        assert [one["source"] for one in done.json["imports"]] == ["talk.vtt"]
+        assert done.json["failed"] == []
+
+
+def test_the_same_file_under_two_names_is_imported_once(run: Run, tmp_path: Path) -> None:
+    for name in ("talk.vtt", "talk (1).vtt"):
+        (tmp_path / name).write_bytes((EXPORTS / "zoom.vtt").read_bytes())
+    done = run("import", tmp_path / "talk.vtt", tmp_path / "talk (1).vtt", "--json")
+    assert [one["source"] for one in done.json["imports"]] == ["talk.vtt"]
+    assert "talk (1).vtt is the same as" in done.err
+
+
+def test_what_cannot_be_opened_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
+    done = run("import", "a" * 300 + ".vtt", tmp_path / "missing.vtt", EXPORTS / "zoom.vtt", "--json")
+    assert done.code == 0
+    assert [one["source"] for one in done.json["imports"]] == ["zoom.vtt"]
+    assert len(done.json["failed"]) == 2
+
+
+def test_a_file_in_the_folders_place_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    done = run("import", EXPORTS / "zoom.vtt", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert "cannot be written" in done.err
+
+
+def test_a_name_of_a_file_in_another_encoding_is_kept_as_it_can_be(run: Run, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Jos\xe9.v\xff"))
+    path.write_bytes((EXPORTS / "zoom.vtt").read_bytes())
+    _, record = imported(run("import", path))
+    assert (record["source"], record["original"]) == ("Jos\ufffd.v\ufffd", "original")
 
 
 if __name__ == "__main__":

@@ -10,16 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC
 from pathlib import Path
 
 import pytest
 
+import mockint.store
 import mockint.study.index
 from mockint.errors import SessionError
 from mockint.events import SelfRated, SessionFinished
 from mockint.grades import AnswerGrade, Evidence, Grade, Scored, Stamp, Unscored
 from mockint.llm import Usage
-from mockint.store import Home, Log
+from mockint.store import Home, Log, Read
 from mockint.study import Sitting
 from mockint.study.index import View, listing, sittings
 from tests.builders import AT, session
@@ -130,6 +132,22 @@ def test_sittings_come_in_the_order_of_time_whatever_their_ids_are(home: Path) -
     assert [row["session"] for row in listing(home).rows] == [FIRST, SECOND], "the list goes by ids"
 
 
+@pytest.mark.parametrize(("zone", "hour"), [("+05:00", 13), ("", 18)], ids=["another zone", "no zone"])
+def test_sitting_of_a_log_from_elsewhere_is_in_utc(run: Run, home: Path, zone: str, hour: int) -> None:
+    log = home / "sessions" / SECOND / "events.jsonl"
+    log.write_text(log.read_text().replace("18:12:00Z", f"18:12:00{zone}"))
+    assert run("history").code == 0
+    by_name = {sitting.session: sitting.at for sitting in sittings(Home(home))}
+    assert by_name[SECOND] == AT.replace(hour=hour)
+    assert by_name[SECOND].tzinfo is UTC
+
+
+def test_folder_whose_name_cannot_be_printed_is_no_session(home: Path) -> None:
+    for name in (b"20261124-181400-rag-\xff", b"20261124-181400-rag-\x1b[31m"):
+        shutil.copytree(home / "sessions" / FIRST, home / "sessions" / os.fsdecode(name))
+    assert list(scores(home)) == [FIRST, SECOND]
+
+
 def test_list_has_unfinished_ungraded_and_damaged_sessions(home: Path) -> None:
     hold(home, "20261124-181400-rag-cccc", score=None)
     hold(home, "20261124-181500-rag-dddd", score=None, finished=False)
@@ -159,7 +177,7 @@ def test_damage_of_a_session_is_told_with_its_place_after_the_home_has_moved(hom
     assert [str(moved / "sessions" / FIRST) in one.what for one in told] == [True]
 
 
-@pytest.mark.parametrize("last", [1, 2, 5])
+@pytest.mark.parametrize("last", [1, 2, 5, 10**30])
 def test_newest_are_listed_and_the_rest_counted(home: Path, last: int) -> None:
     found = listing(home, last=last)
     assert [row["session"] for row in found.rows] == [FIRST, SECOND][-last:]
@@ -238,6 +256,46 @@ def test_removed_session_vanishes(home: Path, read: list[str]) -> None:
     shutil.rmtree(home / "sessions")
     assert listing(home).rows == []
     assert read == []
+
+
+def test_session_that_is_taken_away_while_it_is_read_is_left_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Home.grade_files
+
+    def gone(self: Home, name: str) -> list[Path]:
+        if name == FIRST:
+            shutil.rmtree(self.sessions / name)
+            raise FileNotFoundError(name)
+        return look(self, name)
+
+    monkeypatch.setattr(Home, "grade_files", gone)
+    assert list(scores(home)) == [SECOND]
+    assert [row["session"] for row in listing(home).rows] == [SECOND]
+
+
+def test_session_that_cannot_be_looked_at_is_told(home: Path) -> None:
+    loop = home / "sessions" / "20261124-181400-rag-cccc"
+    loop.symlink_to(loop.name)
+    for _ in range(2):
+        (problem,) = listing(home).damaged
+        assert f"{loop / 'events.jsonl'} cannot be read" in problem.what
+
+
+def test_file_that_could_not_be_read_is_tried_again_though_it_has_not_changed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = mockint.store.read_log
+
+    def refused(path: Path) -> Read:
+        if FIRST in str(path):
+            raise SessionError(f"{path} cannot be read.", hint="") from PermissionError(13, "Permission denied")
+        return read(path)
+
+    with monkeypatch.context() as rights:
+        rights.setattr(mockint.store, "read_log", refused)
+        assert len(listing(home).damaged) == 1
+        assert len(listing(home).damaged) == 1
+    assert [row["session"] for row in listing(home).rows] == [FIRST, SECOND]
+    assert listing(home).damaged == []
 
 
 def test_grade_of_other_questions_is_told_and_the_session_still_listed(home: Path) -> None:
@@ -373,6 +431,16 @@ def test_two_processes_that_refresh_at_once_both_succeed(home: Path) -> None:
     assert len(scores(home)) == 42
 
 
+def test_two_processes_that_find_the_file_damaged_both_succeed(home: Path) -> None:
+    listing(home)
+    _garbage(file(home))
+    words = [sys.executable, "-m", "mockint", "history", "--json", "--home", str(home)]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    told = [one.communicate() for one in running]
+    assert [(one.returncode, err) for one, (_, err) in zip(running, told, strict=True)] == [(0, b"")] * 3
+    assert {len(json.loads(out)) for out, _ in told} == {2}
+
+
 def test_file_is_for_its_owner_alone(home: Path) -> None:
     listing(home)
     assert file(home).stat().st_mode & 0o077 == 0
@@ -404,6 +472,18 @@ def test_history_tells_the_newest_how_many_more_and_the_trends(run: Run, home: P
     assert all(len(line) <= 80 for line in done.out.splitlines())
     assert run("history", "--last", "1").out == done.out
     assert run("history", "--trends").out.strip() in done.out
+
+
+def test_columns_stand_under_one_another_whatever_the_ids_are(run: Run, home: Path) -> None:
+    hold(home, "20261124-181400-bigtech-fundamentals-cccc", finished=False)
+    with Log(Home(home).log("20261124-181400-bigtech-fundamentals-cccc")) as log:
+        log.append(SessionFinished(seq=len(log.events) + 1, at=AT, t=50, outcome="quit"))
+    done = run("history")
+    rows = [line for line in done.out.splitlines() if line.startswith("20261124")]
+    (head,) = [line for line in done.err.splitlines() if line.startswith("session")]
+    assert {row.index(" mid ") + 1 for row in rows} == {head.index("level")}
+    assert {row.index("no hire") for row in rows} == {head.index("signal")}
+    assert rows[-1].endswith("no hire, you quit")
 
 
 def test_json_is_the_list_or_the_trends(run: Run, home: Path) -> None:

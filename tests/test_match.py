@@ -114,4 +114,10 @@ def test_weights_fit_the_features() -> None:
     known = match.weights()
     assert len(known.cued.weights) == len(match.FEATURES)
     assert len(known.reference.weights) == len(match.REFERENCE_FEATURES)
+    for line in (known.cued, known.reference):
+        assert len(line.mean) == len(line.scale) == len(line.weights)
+        assert min(line.scale) > 0
+        assert [len(line.steps[levels]) for levels in (2, 3, 4)] == [1, 2, 3]
+        assert all(list(steps) == sorted(steps) for steps in line.steps.values())
+    assert min(known.rarity.values()) > 0
     assert Path(match.__file__).with_name("match.json").stat().st_size < 200_000

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import get_args
 
 import icalendar
 import pytest
 import yaml
 
 import mockint.clock
-from mockint.bank import Bank, Loop, load_bank, load_loop
+from mockint.bank import TRACKS, Bank, Loop, load_bank, load_loop
+from mockint.cli.plan import wrapped
 from mockint.content import roots
 from mockint.errors import SessionError, UsageError
+from mockint.rubric import TargetLevel
 from mockint.study import Answered, Rating, Sitting
-from mockint.study.plan import Aim, Plan, about_of, draw, keep_aim, lay_out, load_aim
+from mockint.study.plan import Aim, Plan, about_of, draw, draw_mock, keep_aim, lay_out, load_aim
 from tests.conftest import Run, StandingClock
 
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)
@@ -87,6 +92,16 @@ def test_mock_is_the_whole_loop_where_it_fits(bank: Bank, loop: Loop) -> None:
     mixed = laid(bank, loop, minutes_a_day=30)
     assert mixed.days[-2].slots[-1].rounds == ()
     assert any("No round" in note for note in mixed.notes)
+
+
+def test_mock_is_no_longer_than_the_questions_there_are_so_that_it_can_be_done(bank: Bank) -> None:
+    names = [name for name, q in bank.questions.items() if q.track == "infrastructure" and "junior" in q.levels]
+    whole = sat(bank, *names, about="mock")
+    tomorrow = TODAY + timedelta(1)
+    plan = laid(bank, None, whole, tracks=("infrastructure",), level="junior", interview=tomorrow, minutes_a_day=60)
+    (slot,) = plan.days[0].slots
+    assert slot.minutes == sum(bank.question(name).minutes for name in names) < 24
+    assert slot.done == whole.session
 
 
 def test_mock_of_equal_length_is_the_weaker_one(bank: Bank, loop: Loop) -> None:
@@ -174,10 +189,37 @@ def test_one_day_left_reviews_or_without_a_history_rehearses(bank: Bank, loop: L
         assert known.days[0].slots[0].minutes == 5
 
 
+def test_last_day_after_sessions_without_an_answer_rehearses(bank: Bank, loop: Loop) -> None:
+    left = sat(bank, "docker", days=-1)
+    skipped = replace(left, answers=(replace(left.answers[0], state="not_answered", score=None, ratings=()),))
+    assert kinds(laid(bank, loop, skipped, interview=TODAY + timedelta(1))) == [["mock"]]
+
+
 def test_after_the_interview_nothing_is_planned(bank: Bank, loop: Loop) -> None:
-    plan = laid(bank, loop, now=NOW + timedelta(6))
+    plan = laid(bank, loop, now=NOW + timedelta(60))
     assert plan.days == ()
     assert plan.next is None
+    assert [past.on for past in plan.past] == [TODAY + timedelta(n) for n in range(6)]
+
+
+@pytest.mark.parametrize(("hours", "day"), [(-12, 0), (0, 0), (5, 0), (6, 1), (14, 1)])
+def test_day_of_a_plan_and_of_its_sessions_is_the_candidates(bank: Bank, loop: Loop, hours: int, day: int) -> None:
+    now = NOW.astimezone(timezone(timedelta(hours=hours)))
+    plan = laid(bank, loop, sat(bank, "docker"), now=now + timedelta(1))
+    assert [past.on for past in plan.past if past.sessions] == [TODAY + timedelta(day)]
+    assert plan.days[0].on == TODAY + timedelta(day + 1)
+
+
+@pytest.mark.parametrize("level", get_args(TargetLevel))
+def test_each_practice_of_a_short_day_has_a_question_that_fits(bank: Bank, level: TargetLevel) -> None:
+    yesterday = sat(bank, "docker", "explaining-agents", days=-1)
+    for track in TRACKS:
+        if not any(level in q.levels for q in bank.questions.values() if q.track == track):
+            continue
+        for minutes in (15, 21, 64):
+            plan = laid(bank, None, yesterday, tracks=(track,), minutes_a_day=minutes, level=level)
+            for slot in (slot for day in plan.days for slot in day.slots if slot.kind == "practice"):
+                assert draw(bank, tracks=slot.tracks, level=level, minutes=slot.minutes, seed=1, sittings=[yesterday])
 
 
 def test_more_minutes_than_questions_end_in_repetition_and_say_when(bank: Bank, loop: Loop) -> None:
@@ -227,6 +269,16 @@ def test_draw_keeps_the_questions_that_a_loop_names_for_its_mock(bank: Bank) -> 
         assert not named & {question.id for question in drawn}
 
 
+def test_mock_asks_what_was_not_asked_and_then_what_was_asked_longest_ago(bank: Bank) -> None:
+    search = {"title": "Search", "minutes": 60, "tracks": ["rag"], "count": 3}
+    loop = Loop.model_validate({"name": "odd", "about": "Odd.", "rounds": [search]})
+    new, old, older, *recent = [q.id for q in loop.rounds[0].pool(bank) if "mid" in q.levels]
+    held = [sat(bank, older, days=-9), sat(bank, old, days=-8), sat(bank, *recent, days=-1)]
+    for seed in range(4):
+        drawn = draw_mock(bank, loop, ["Search"], level="mid", seed=seed, sittings=held)
+        assert [question.id for question in drawn] == [new, older, old]
+
+
 def test_aim_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert load_aim(tmp_path) is None
     keep_aim(tmp_path / "new", AIM)
@@ -234,6 +286,13 @@ def test_aim_is_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "new" / "plan.json").write_text('{"interview": "soon"}')
     with pytest.raises(SessionError, match=r"plan\.json is damaged: interview"):
         load_aim(tmp_path / "new")
+    (tmp_path / "new" / "plan.json").write_text("")
+    with pytest.raises(SessionError, match=r"plan\.json is damaged: Invalid JSON"):
+        load_aim(tmp_path / "new")
+
+
+def test_what_a_question_is_called_cannot_steer_the_terminal() -> None:
+    assert wrapped("A \x1b[31mred\x07 title") == ["A [31mred title"]
 
 
 def test_id_says_what_a_session_is_about() -> None:
@@ -241,10 +300,14 @@ def test_id_says_what_a_session_is_about() -> None:
 
 
 @pytest.fixture
-def day_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
+def day_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandingClock]:
     clock = StandingClock(NOW)
     monkeypatch.setattr(mockint.clock, "SystemClock", lambda: clock)
-    return clock
+    with monkeypatch.context() as zone:  # days are those of this machine's calendar
+        zone.setenv("TZ", "UTC")
+        time.tzset()
+        yield clock
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -259,6 +322,11 @@ def day_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
         pytest.param(["--date", "2026-12-01", "--loop", "ibm", "--track", "rag"], "its own tracks", id="both"),
         pytest.param(["--date", "2026-12-01", "--track", "research", "--level", "junior"], "level junior", id="level"),
         pytest.param(["--date", "2026-12-01", "--minutes-a-day", "5"], "15", id="too few minutes"),
+        pytest.param(["--date", ""], "is no date", id="empty date"),
+        pytest.param(["--date", "2062-12-01"], "more than a year off", id="too far"),
+        pytest.param(["--date", "2026-12-01", "--loop", "IBM"], "There is no loop 'IBM'", id="loop in capitals"),
+        pytest.param(["--date", "2026-12-01", "--loop", ""], "There is no loop ''", id="empty loop"),
+        pytest.param(["--drop", "--date", "2026-12-01"], "--drop ends the plan", id="dropped and made"),
     ],
 )
 def test_plan_that_cannot_be_made_is_refused_and_not_kept(
@@ -277,6 +345,9 @@ def test_plan_is_kept_shown_changed_and_dropped(run: Run, day_clock: StandingClo
     changed = run("plan", "--minutes-a-day", "90", "--json").json
     assert (changed["aim"]["minutes_a_day"], changed["aim"]["loop"]) == (90, "full-ai-engineer")
     assert run("plan", "--track", "rag", "--json").json["aim"]["loop"] is None
+    assert run("plan", "--track", "rag", "--track", "RAG", "--json").json["aim"]["tracks"] == ["rag"]
+    assert run("plan", "--drop", "--date", "2026-12-02").code == 2
+    assert run("plan").code == 0
     assert "ended" in run("plan", "--drop").err
     assert "no plan" in run("plan", "--drop").err
     assert run("plan").code == 2
@@ -293,12 +364,36 @@ def test_far_interview_is_summed_up_by_weeks_and_its_last_week_by_days(run: Run,
     assert len(days) == (date(2027, 11, 20) - TODAY).days
 
 
+def test_days_long_gone_by_are_summed_up(run: Run, day_clock: StandingClock, tmp_path: Path) -> None:
+    run("plan", "--date", "2027-03-01", "--track", "python-swe")
+    script = tmp_path / "answers.yaml"
+    script.write_text(yaml.safe_dump({"docker": {"answer": "It is a kind of small virtual machine, I believe."}}))
+    run("start", "--question", "docker", "--answers", script)
+    day_clock.passed += 86_400 * 30
+    lines = run("plan").out.splitlines()
+    assert lines[2] == "Thu 26 Nov to Fri 18 Dec  1 session, 1 question"
+    assert lines[3] == "Sat 19 Dec  –"
+    assert lines[10] == "Sat 26 Dec  today"
+    assert len(run("plan", "--json").json["past"]) == 30
+
+
+def test_start_plan_tells_of_a_damaged_session_once(run: Run, day_clock: StandingClock, tmp_path: Path) -> None:
+    run("plan", "--date", "2026-12-01", "--track", "python-swe")
+    grades = tmp_path / "home" / "sessions" / "20261124-181200-rag-aaaa" / "grades"
+    grades.mkdir(parents=True)
+    (grades / "0001.json").write_text("{}")
+    (grades.parent / "events.jsonl").write_text("garbage\n")
+    done = run("start", "--plan", "--no-grade")
+    assert done.err.count("events.jsonl:1: damaged") == 1
+
+
 def test_calendar_has_each_day_and_the_interview(run: Run, day_clock: StandingClock, tmp_path: Path) -> None:
     run("plan", "--date", "2026-12-01", "--loop", "full-ai-engineer", "--ics", tmp_path / "p.ics")
     read = icalendar.Calendar.from_ical((tmp_path / "p.ics").read_bytes())
     events = list(read.walk("VEVENT"))
     assert [event.decoded("dtstart") for event in events] == [TODAY + timedelta(n) for n in range(6)]
     assert len({event["uid"] for event in events}) == 6
+    assert {event.decoded("dtstamp") for event in events} == {NOW}
     assert str(events[3]["summary"]) == "mockint: mock of full-ai-engineer, 45 min"
     assert str(events[-1]["summary"]) == "Interview (full-ai-engineer)"
 

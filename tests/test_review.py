@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 import mockint.clock
+import mockint.study.review
 from mockint.bank import Bank, load_bank
 from mockint.content import roots
 from mockint.grades import Prompted
@@ -106,6 +109,18 @@ def test_day_is_the_candidates_and_the_hour_does_not_matter(bank: Bank) -> None:
     assert outlook(held, bank, late)[0].seen == late.date()
 
 
+def test_morning_after_an_evening_is_a_day_later(bank: Bank) -> None:
+    evening = sat(answered(rating(MASK[1], 0, None)))
+    due_on = [
+        of(
+            MASK, outlook([evening, sat(answered(rating(MASK[1], 1)), at=AT + timedelta(hours=hours))], bank, AT + DAY)
+        ).on
+        for hours in (13, 24, 29)
+    ]
+    assert len(set(due_on)) == 1, "next day at seven, at eighteen and at twenty-three o'clock"
+    assert (due_on[0] - AT.date()).days > 2
+
+
 def test_most_urgent_is_what_weighs_most_among_the_forgotten(bank: Bank) -> None:
     names = list(bank.rubric(bank.question(QUESTION)).by_id)[:2]
     held = [sat(answered(rating(names[0], 0, None, weight=1), rating(names[1], 0, None, weight=3)))]
@@ -138,6 +153,14 @@ def test_siblings_come_from_the_cache_unless_the_bank_changed(bank: Bank, siblin
     assert (tmp_path / "siblings.json").read_bytes() != kept
 
 
+def test_siblings_are_the_same_however_many_are_compared_at_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = replace(bank, questions={name: bank.question(name) for name in (MASK[0], OTHER_MASK[0], "docker")})
+    whole = find_siblings(small)
+    assert MASK in whole
+    monkeypatch.setattr(mockint.study.review, "AT_ONCE", 2)
+    assert find_siblings(small) == whole
+
+
 def test_missed_criterion_is_asked_from_another_side_and_a_known_one_is_not(bank: Bank, siblings: Siblings) -> None:
     for points, question, side in ((0, OTHER_MASK[0], "another side"), (0.5, QUESTION, "asked again")):
         held = [sat(answered(rating(MASK[1], points)))]
@@ -146,6 +169,17 @@ def test_missed_criterion_is_asked_from_another_side_and_a_known_one_is_not(bank
         assert choice.question.id == question
         assert side in choice.because
         assert "'causal-mask' of code-multi-head-attention" in choice.because
+
+
+def test_other_side_that_is_too_long_gives_way_to_the_question_itself(bank: Bank) -> None:
+    short, long = bank.question(QUESTION), bank.question(OTHER_MASK[0])
+    bank = replace(bank, questions={**bank.questions, long.id: long.model_copy(update={"minutes": short.minutes + 1})})
+    held = [sat(answered(rating(MASK[1], 0, None)))]
+    only = {MASK: (OTHER_MASK,)}
+    queue = due(held, bank, AT + DAY, siblings=only)
+    for minutes, asked in ((short.minutes + 1, long.id), (short.minutes, short.id)):
+        (choice,) = choose_review(queue, bank, sittings=held, level="mid", minutes=minutes, siblings=only)
+        assert choice.question.id == asked
 
 
 def test_missed_from_both_sides_goes_back_to_the_one_asked_longest_ago(bank: Bank, siblings: Siblings) -> None:
@@ -200,10 +234,42 @@ def test_question_asked_again_is_probed_in_another_order(bank: Bank) -> None:
 
 
 @pytest.fixture
-def day_clock(monkeypatch: pytest.MonkeyPatch) -> StandingClock:
+def day_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandingClock]:
     clock = StandingClock(AT)
     monkeypatch.setattr(mockint.clock, "SystemClock", lambda: clock)
-    return clock
+    with monkeypatch.context() as zone:  # days are those of this machine's calendar
+        zone.setenv("TZ", "UTC")
+        time.tzset()
+        yield clock
+    time.tzset()
+
+
+@pytest.mark.parametrize(("zone", "day"), [("EAST-13", "Sun 2026-11-22"), ("WEST+10", "Sat 2026-11-21")])
+def test_day_of_a_review_is_that_of_the_machines_zone(
+    run: Run, day_clock: StandingClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, day: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    day_clock.passed += 36_000  # to four in the morning of the 21st, in UTC
+    script = tmp_path / "weak.yaml"
+    script.write_text(yaml.safe_dump({"docker": {"answer": "It is a kind of small virtual machine, I believe."}}))
+    run("start", "--question", "docker", "--answers", script)
+    assert f"on {day}." in " ".join(run("start", "--review").err.split())
+
+
+def test_what_is_asked_from_another_side_is_probed_there_first(
+    run: Run, day_clock: StandingClock, tmp_path: Path, bank: Bank
+) -> None:
+    script = tmp_path / "weak.yaml"
+    script.write_text(
+        yaml.safe_dump({QUESTION: {"answer": "I would look it up, I am afraid, since I never wrote one."}})
+    )
+    run("start", "--question", QUESTION, "--answers", script)
+    day_clock.passed += 86_400
+    done = run("start", "--review", "--answers", script, "--json", "--minutes", "60")
+    plan = json.loads(Path(done.json["events"]).read_text().splitlines()[0])["plan"]
+    first = {one["question"]["id"]: one["rubric"]["criteria"][0]["id"] for one in plan}
+    assert first.pop(OTHER_MASK[0]) == OTHER_MASK[1]
 
 
 def test_start_review_says_what_comes_next_and_then_asks_it(

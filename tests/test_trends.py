@@ -239,6 +239,14 @@ def test_readiness_is_a_word_and_why(sittings: list[Sitting], word: Word, why: s
     assert why in found.why
 
 
+def test_readiness_rests_on_sittings_that_have_a_score() -> None:
+    good = held(*[(0.7, 0.7, 0.7)] * 3)
+    left = [sat(day, answered(None), signal="insufficient evidence") for day in range(4, 10)]
+    assert readiness([*good, *left], noise=NOISE, level="mid", bands=SCALE.bands) == readiness(
+        good, noise=NOISE, level="mid", bands=SCALE.bands
+    )
+
+
 def test_readiness_says_what_it_rests_on() -> None:
     sittings = [*held(*[(0.7, 0.7, 0.7)] * 2, signals=("hire", "no hire")), *held((0.7, 0.7, 0.7), grader="lab/m")]
     found = readiness(sittings, noise=NOISE, level="mid", bands=SCALE.bands)

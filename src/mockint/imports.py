@@ -10,12 +10,13 @@ import hashlib
 import html
 import json
 import math
+import os
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import dropwhile, groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,15 +27,23 @@ from mockint import files
 from mockint.bank import Bank
 from mockint.content import Problem, near
 from mockint.errors import ContentError, UsageError
+from mockint.evidence import is_bare
+from mockint.report import clean
 from mockint.store import write
 
 FORMAT = 1
 ENDINGS = (".vtt", ".srt", ".md", ".markdown", ".txt", ".jsonl")
+LARGEST = 2**23
+"""Bytes of an export; an hour's captions have 200,000."""
+UNNAMED = "Unnamed"
+"""Who says what has no name, where all others' words have one."""
 
 ASKED, MARGIN, MAYBE = 0.31, 0.06, 0.19
 """A turn asks the question that it is most like from ASKED on, if the next one is less like it by MARGIN; from MAYBE on a human decides."""
 SURE = 0.75
 """The confidence from which nobody is asked which of two speakers is the candidate."""
+BACK = 60
+"""Seconds by which a time may fall behind the one before it, as where two speak at once."""
 BACKCHANNEL = 3
 """Words of a candidate's that may stand between two halves of a question ("mm, yes, okay")."""
 LISTED = 3
@@ -51,7 +60,6 @@ class Utterance:
     line: int
     start: float | None = None
     """Seconds from the beginning."""
-    end: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,8 @@ class Interview:
     answers: dict[str, list[int]]
     """The turns of each question that was asked."""
     aligned: tuple[Aligned, ...]
+    settled: dict[int, str]
+    """By turn, what a person has said that it is."""
     unsure: tuple[Unsure, ...]
     not_asked: tuple[str, ...]
     left_out: tuple[int, ...]
@@ -172,6 +182,7 @@ class Interview:
             "candidate": {"confidence": self.roles.confidence, "why": self.roles.why},
             "questions": [{"question": question, "turns": turns} for question, turns in self.answers.items()],
             "alignment": [vars(one) for one in self.aligned],
+            "settled": {str(turn): what for turn, what in sorted(self.settled.items())},
             "interviewers_turns": [
                 {"turn": turn, "speaker": said.speaker, "question": of.get(turn), "text": said.text}
                 for turn, said in enumerate(self.turns, 1)
@@ -197,17 +208,36 @@ class Interview:
 
 
 def find(named: Iterable[Path]) -> Found:
-    """Returns the files that are named, and those in the folders, at any depth, whose name ends as an export's does."""
+    """Returns the files that are named, and those in the folders, at any depth, whose name ends as an export's does.
+
+    Hidden ones, and what an import has written, are left out. A folder that cannot be looked into is among the paths: reading it says why.
+    """
     paths: list[Path] = []
     left_out: list[Path] = []
     for path in named:
-        if not path.is_dir():
+        if not _is_folder(path):
             paths.append(path)
             continue
-        for inside in sorted(path.rglob("*")):
-            if inside.is_file():
-                (paths if inside.suffix.lower() in ENDINGS else left_out).append(inside)
+        for folder, below, names in os.walk(path, onerror=lambda exc: paths.append(Path(exc.filename))):
+            below[:] = sorted(name for name in below if not name.startswith("."))
+            written = {"answers.jsonl", "import.json"} <= set(names)
+            for inside in (Path(folder, name) for name in sorted(names)):
+                fits = inside.suffix.lower() in ENDINGS and not inside.name.startswith(".") and inside.is_file()
+                (paths if fits and not written else left_out).append(inside)
     return Found(tuple(dict.fromkeys(paths)), tuple(left_out))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name that is too long; reading it says so
+        return False
+
+
+def listed(problems: Iterable[Problem], most: int = 12) -> str:
+    """Returns a line each for the first problems, and one for how many more there are."""
+    known = [f"\n{problem}" for problem in sorted(problems)]
+    return "".join(known[:most]) + (f"\n… and {len(known) - most} more" if len(known) > most else "")
 
 
 def read(path: Path) -> Reading:
@@ -217,27 +247,37 @@ def read(path: Path) -> Reading:
         ContentError: nothing in it can be used.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as exc:
         raise ContentError(f"{path} cannot be read: {exc.strerror}.", hint="Check the path and its rights.") from exc
+    text = _decoded(path, data)
+    if len(data) > LARGEST:
+        raise ContentError(f"{path} has more than {LARGEST:,} bytes.", hint="Give one interview a file.")
     problems: list[Problem] = []
 
     def damaged(line: int, message: str) -> None:
         problems.append(Problem(path, line, "", message))
 
-    lines = re.split(r"\r\n|\r|\n", _decoded(path, data, damaged))
-    match _kind(path, lines):
+    lines = re.split(r"\r\n|\r|\n", text)
+    for number, line in enumerate(lines if "\ufffd" in text else (), 1):
+        if "\ufffd" in line:
+            damaged(number, "characters that cannot be decoded stand as \N{REPLACEMENT CHARACTER}")
+    kind = _kind(path, lines)
+    match kind:
         case "captions":
-            spoken = _named(_cues(lines, damaged, header=path.suffix.lower() == ".vtt"), damaged)
-            turns = _turns(_unrolled(spoken), " ")
+            said = list(_unrolled(_named(_cues(lines, damaged, header=path.suffix.lower() == ".vtt"), damaged)))
         case "json":
-            turns = _turns(_objects(path, lines, damaged), "\n\n")
+            said = list(_objects(path, lines, damaged))
         case "text":
-            turns = _turns(_paragraphs(lines, damaged), "\n\n")
+            said = list(_paragraphs(lines, damaged))
+    for one, other in pairwise(one for one in said if one.start is not None):
+        if (other.start or 0) < (one.start or 0) - BACK:
+            damaged(other.line, "the time falls back here; what is said is taken in the order of the file")
+    turns = _turns(said, " " if kind == "captions" else "\n\n")
     if not turns:
-        listed = "".join(f"\n{problem}" for problem in sorted(problems))
         raise ContentError(
-            f"{path}:1: there are no words with a speaker's name in it.{listed}",
+            f"{path}:1: there are no words with a speaker's name in it.{listed(problems)}",
             hint="Export it with speaker names, or write `Name: ` before what each one says.",
         )
     return Reading(path, data, tuple(turns), tuple(sorted(problems)))
@@ -246,7 +286,7 @@ def read(path: Path) -> Reading:
 # The bytes
 
 
-def _decoded(path: Path, data: bytes, damaged: Callable[[int, str], None]) -> str:
+def _decoded(path: Path, data: bytes) -> str:
     """Returns the text: UTF-8, UTF-16, or cp1252. Raises ContentError for what is no text."""
     if not data.strip(b" \t\r\n\x00\xef\xbb\xbf\xff\xfe"):
         raise ContentError(f"{path}:1: the file is empty.", hint="Export the interview again.")
@@ -263,10 +303,7 @@ def _decoded(path: Path, data: bytes, damaged: Callable[[int, str], None]) -> st
     head = text[:4000]
     if sum(unicodedata.category(char) == "Cc" and char not in "\t\r\n\f\v" for char in head) > len(head) // 50:
         raise ContentError(f"{path}:1: this is no text.", hint="Give the transcript, not the recording.")
-    for number, line in enumerate(text.split("\n") if "\ufffd" in text else (), 1):
-        if "\ufffd" in line:
-            damaged(number, "characters that cannot be decoded stand as \N{REPLACEMENT CHARACTER}")
-    return text
+    return text.replace("\ufeff", "")  # also where files were joined
 
 
 Kind = Literal["captions", "json", "text"]
@@ -286,16 +323,22 @@ def _kind(path: Path, lines: Sequence[str]) -> Kind:
 
 _CLOCK = r"(?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?"
 _TIMING = re.compile(rf"\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?$")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+_BROKEN = re.compile(r"(?=.*\d:\d)(?:(?![^\W\d_]{2}).)*-->")
+"""A line of times that is damaged, and not words with an arrow in them: there are no words before it."""
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?(?:\s+([^>]*))?(?:>|$)")
 _MARKUP = re.compile(r"</?(?:v|c|b|i|u|lang|ruby|rt|font)(?:[.\s][^>]*)?>|<\d[\d:.]*>|\{\\an?\d+\}", re.IGNORECASE)
+_NO_CUE = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s|$)")
+_ID = re.compile(r"\s*(?:[\d:.,]*\d[->\s]*|[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\S*)\s*$", re.IGNORECASE)
+"""A cue's number, or a time that is cut off, or an id of Teams'."""
+
+Numbered = tuple[int, str]
+"""A line with its number."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Cue:
-    line: int
     start: float | None
-    end: float | None
-    words: list[str] = field(default_factory=list)
+    lines: tuple[Numbered, ...]
 
 
 def _seconds(clock: str) -> float:
@@ -304,67 +347,105 @@ def _seconds(clock: str) -> float:
 
 
 def _cues(lines: Sequence[str], damaged: Callable[[int, str], None], *, header: bool) -> list[_Cue]:
-    """Returns the cues. Of one whose times are broken the words are kept: they are somebody's."""
+    """Returns the cues with words. Of one whose times are broken or missing the words are kept: they are somebody's."""
     if header and not lines[0].startswith("WEBVTT"):
         damaged(1, "WEBVTT is missing in the first line; read all the same")
     cues: list[_Cue] = []
-    block: list[tuple[int, str]] = []
+    block: list[Numbered] = []
     for number, line in enumerate((*lines, ""), 1):
         if line.strip():
             block.append((number, line))
-            continue
-        cues += _in_block(block, damaged, first=not cues)
-        block = []
-    return cues
+        elif block:
+            cues += _in_block(block, damaged)
+            block = []
+    return [cue for cue in cues if cue.lines]
 
 
-def _in_block(block: list[tuple[int, str]], damaged: Callable[[int, str], None], *, first: bool) -> Iterator[_Cue]:
+def _in_block(block: Sequence[Numbered], damaged: Callable[[int, str], None]) -> Iterator[_Cue]:
     """Yields the cues of lines that stand together; more than one where the blank line between them is missing."""
-    if not block or re.match(r"(NOTE|STYLE|REGION)(\s|$)|WEBVTT", block[0][1]):
-        return
-    at = [place for place, (_, line) in enumerate(block) if "-->" in line]
-    if not at:
-        if not all(line.strip().isdigit() for _, line in block) and not first:
-            damaged(block[0][0], "words without times; taken as said by whoever spoke before")
-            yield _Cue(block[0][0], None, None, [line for _, line in block])
-        return
+    at = [place for place, (_, line) in enumerate(block) if _TIMING.match(line) or _BROKEN.match(line)]
+    untimed = block[: at[0]][:-1] if at else block  # the line above a time is the cue's id
+    untimed = list(dropwhile(lambda one: _ID.match(one[1]), untimed))
+    if untimed and not _NO_CUE.match(block[0][1]):
+        damaged(untimed[0][0], "words without times; they are kept")
+        yield _Cue(None, tuple(untimed))
     for place, after in pairwise((*at, len(block))):
         number, line = block[place]
         told = block[place + 1 : after]
-        if after < len(block) and told and told[-1][1].strip().isdigit():
+        if after < len(block) and told and _ID.match(told[-1][1]):
             told = told[:-1]
         found = _TIMING.match(line)
         if not found:
             damaged(number, "the times of this cue cannot be read; its words are kept")
-        start, end = (_seconds(found[1]), _seconds(found[2])) if found else (None, None)
-        yield _Cue(number, start, end, [line for _, line in told])
+        yield _Cue(_seconds(found[1]) if found else None, tuple(told))
+
+
+Piece = tuple[int, str | None, list[str]]
+"""The line of what somebody says, their name where it is told, and the words."""
 
 
 def _named(cues: Sequence[_Cue], damaged: Callable[[int, str], None]) -> list[Utterance]:
-    """Returns what each cue says, by its voice spans, or else by the name that it begins with."""
-    voiced = any(_VOICE.search(line) for cue in cues for line in cue.words)
-    labels = {} if voiced else _labels([(cue.line, cue.words[0]) for cue in cues if cue.words], damaged)
+    """Returns what each cue says, by its voice spans, or else by the names that its lines begin with."""
+    voiced = any(_VOICE.search(line) for cue in cues for _, line in cue.lines)
+    told = _voices(cues, damaged) if voiced else _begun(cues, damaged)
+    spoken = [(cue, pieces) for cue, pieces in zip(cues, told, strict=True) if pieces]
+    every = _each_is_named([pieces[0][1] for _, pieces in spoken])
     said: list[Utterance] = []
     speaker = ""
-    unnamed = 0
-    for cue in cues:
-        text = " ".join(cue.words)
-        if voiced:
-            before, *spans = _VOICE.split(text)
-            pieces = [(speaker, before), *zip(map(_tidy, spans[::2]), spans[1::2], strict=True)]
-        elif label := labels.get(cue.line):
-            pieces = [(label.name, " ".join([label.rest, *cue.words[1:]]))]
-        else:
-            pieces = [(speaker, text)]
-        for speaker, words in pieces:
-            plain = _plain(html.unescape(_MARKUP.sub("", words)))
-            if plain and not speaker:
-                unnamed = unnamed or cue.line
+    unnamed: list[int] = []
+    lost: list[int] = []
+    for cue, pieces in spoken:
+        for place, (line, name, words) in enumerate(pieces):
+            if name is None and every and not place and cue.start is not None:
+                name = UNNAMED
+                unnamed.append(line)
+            speaker = speaker if name is None else name or UNNAMED
+            plain = " ".join(html.unescape(_MARKUP.sub("", " ".join(words))).split())
+            if plain and speaker:
+                said.append(Utterance(speaker, plain, line, cue.start))
             elif plain:
-                said.append(Utterance(speaker, plain, cue.line, cue.start, cue.end))
-    if unnamed and said:
-        damaged(unnamed, "words before the first speaker's name; left out")
+                lost.append(line)
+    if lost and said:
+        damaged(lost[0], "words before the first speaker's name; left out")
+    if unnamed:
+        more = f", as are {len(unnamed) - 1} more" if len(unnamed) > 1 else ""
+        damaged(unnamed[0], f"no name stands before this; it is taken as said by {UNNAMED}{more}")
     return said
+
+
+def _each_is_named(names: Sequence[str | None]) -> bool:
+    """Whether cues tell the speaker each time, so that one without a name is somebody else's: names come twice running, or there is only one."""
+    known = [name for name in names if name]
+    again = sum(bool(one) and one == other for one, other in pairwise(names))
+    return len(set(known)) == 1 or (again >= 2 and again >= 0.2 * len(known))
+
+
+def _voices(cues: Sequence[_Cue], damaged: Callable[[int, str], None]) -> Iterator[list[Piece]]:
+    """Yields the voice spans of each cue."""
+    for cue in cues:
+        line, text = cue.lines[0][0], " ".join(line for _, line in cue.lines)
+        if text.rfind("<v") > text.rfind(">"):
+            damaged(line, "a speaker's name is cut off, with what follows")
+        before, *spans = _VOICE.split(text)
+        own: list[Piece] = [(line, None, [before])] if _MARKUP.sub("", before).strip() else []
+        yield own + [(line, _tidy(name or ""), [words]) for name, words in zip(spans[::2], spans[1::2], strict=True)]
+
+
+def _begun(cues: Sequence[_Cue], damaged: Callable[[int, str], None]) -> Iterator[list[Piece]]:
+    """Yields the lines of each cue, with the name that it begins with; inside a cue only names that begin others are names."""
+    bare = [[(number, _MARKUP.sub("", line)) for number, line in cue.lines] for cue in cues]
+    labels = _labels([lines[0] for lines in bare], damaged)
+    labels |= _known((line for lines in bare for line in lines[1:]), labels)
+    for lines in bare:
+        pieces: list[Piece] = []
+        for number, line in lines:
+            if label := labels.get(number):
+                pieces.append((number, label.name, [label.rest]))
+            elif pieces:
+                pieces[-1][2].append(line)
+            else:
+                pieces.append((number, None, [line]))
+        yield pieces
 
 
 def _unrolled(said: Sequence[Utterance]) -> Iterator[Utterance]:
@@ -393,7 +474,8 @@ def _repeated(before: Sequence[str], after: Sequence[str]) -> int:
 
 # Names before words
 
-_NAME = r"[^\W\d_][^:\n\[\]<>{}=?!\"“”;|]{0,58}?"
+_NAME = r"(?:[^\W\d_][^:\n\[\]<>{}=?!\"“”;]{0,58}?(?:\s*\[[^:\[\]]{1,20}\])?|(?!\d{4}-)\+?\d[\d*•() -]{5,18}(?<![ -]))"
+"""Words, or the number of somebody who takes part by telephone."""
 _LABELS = (
     # **Name:** text, **Name** (0:12): text, **Name**
     re.compile(rf"(?:[-*>]\s+)?(?:\*\*|__)(?P<name>{_NAME})\s*(?:[\[(]?(?P<time>{_CLOCK})[\])]?)?\s*:?\s*(?:\*\*|__)\s*"
@@ -406,8 +488,10 @@ _LABELS = (
     re.compile(rf"(?P<name>{_NAME})\s+[\[(]?(?P<time>{_CLOCK})[\])]?\s*[:：]\s+(?P<rest>.*)$"),
 )  # fmt: skip
 _HEADING = re.compile(rf"(?P<marks>#{{1,6}})\s+(?P<name>{_NAME})\s*(?:[\[(]?(?P<time>{_CLOCK})[\])]?)?\s*:?\s*#*$")
+_TITLE = re.compile(r"#{1,6}\s")
 _WEAK = re.compile(rf"(?:[-*>]\s+)?(?P<name>{_NAME})\s*[:：](?:\s+(?P<rest>.*))?$")
-_FOOTER = re.compile(r"\s*Transcribed by https?://otter\.ai\s*$")
+_NO_WORDS = re.compile(r"\s*(?:Transcribed by https?://otter\.ai|\d{1,2}:\d{2}:\d{2})\s*$")
+"""The last line of Otter's, and the times that Google Meet puts on lines of their own."""
 _PARTICLE = re.compile("de|da|do|dos|du|van|von|der|den|la|le|di|del|al|el|bin|ibn|ter|ten|of|and|y|e|i|the")
 _ASIDES = re.compile(
     r"\s*[(\[](?:guest|external|unverified|host|co-host|me|you|organi[sz]er|she|he|they|her|him|them|/|,|\s)+[)\]]\s*$",
@@ -420,12 +504,19 @@ class _Label:
     name: str
     rest: str
     start: float | None
-    strong: bool
-    """Whether it cannot be the words of somebody: it is bold, or has a time."""
+    bold: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.name.casefold()
+
+    @property
+    def capital(self) -> bool:
+        return all(word[0] == word[0].upper() or _PARTICLE.fullmatch(word) for word in self.name.split())
 
 
 def _tidy(name: str) -> str:
-    return _ASIDES.sub("", " ".join(unicodedata.normalize("NFC", html.unescape(name)).split())).strip(" *_:")
+    return _ASIDES.sub("", clean(unicodedata.normalize("NFC", html.unescape(name)))).strip(" *_:")
 
 
 def _label(line: str) -> _Label | None:
@@ -435,75 +526,108 @@ def _label(line: str) -> _Label | None:
             parts = found.groupdict()
             name = _tidy(parts["name"])
             time = parts.get("time") or parts.get("later")
-            if name and len(name.split()) <= 6:
+            stressed = parts.get("rest") and not time and not re.search("[:：]", line[: found.start("rest")])
+            if name and len(name.split()) <= 6 and not stressed:
                 start = _seconds(time) if time else None
-                return _Label(name, (parts.get("rest") or "").strip(), start, pattern is not _WEAK)
+                return _Label(name, (parts.get("rest") or "").strip(), start, bold=pattern is _LABELS[0])
     return None
 
 
-def _labels(lines: Sequence[tuple[int, str]], damaged: Callable[[int, str], None]) -> dict[int, _Label]:
+def _labels(lines: Sequence[Numbered], damaged: Callable[[int, str], None]) -> dict[int, _Label]:
     """Returns the lines that begin with a speaker's name. Words with a colon ("Latency: …") are none, unless they come back."""
     found = {number: label for number, line in lines if (label := _label(line))}
-    often = Counter(label.name.casefold() for label in found.values())
-    strong = {label.name.casefold() for label in found.values() if label.strong}
+    often = Counter(label.key for label in found.values())
+    capital = {label.key for label in found.values() if label.capital}
+    timed = {label.key for label in found.values() if label.start is not None}
+    bold = {label.key for label in found.values() if label.bold}
     everywhere = len(found) >= 0.9 * len(lines)
-    kept: dict[int, _Label] = {}
+    names = {key for key in timed | bold if often[key] > 1 or (key in timed and key in capital)}
+    once = sorted(
+        (key for key in often if key in capital | bold), key=lambda key: (key not in bold, _role(key) is None)
+    )
+    for key in once:
+        told = {"candidate", "interviewer"} <= set(map(_role, names))  # then the rest is stressed in what they say
+        if key in bold and (everywhere or len(names) < 2 or not told):
+            names.add(key)
+    if len(names) < 2:
+        names |= {key for key in often if often[key] >= (2 if key in capital or len(key.split()) <= 2 else 3)}
+        for key in once:
+            if everywhere or len(names) < 2:  # an interview has two sides
+                names.add(key)
+    words = (capital | bold) - names if names else set()
     for number, label in found.items():
-        name = label.name.casefold()
-        capital = all(word[0] == word[0].upper() or _PARTICLE.fullmatch(word) for word in label.name.split())
-        needed = 1 if everywhere or not kept else 2
-        if name in strong or often[name] >= (needed if capital else 2 if len(name.split()) <= 2 else 3):
-            kept[number] = label
-        elif capital and kept:
-            damaged(number, f"begins with “{label.name}:”, once only; taken as words, not as a speaker")
-    return kept
+        if label.key in words:
+            words.remove(label.key)
+            damaged(number, f"begins with “{label.name}:”; taken as words, not as a speaker")
+    return {number: label for number, label in found.items() if label.key in names}
 
 
-def _headings(lines: Sequence[tuple[int, str]]) -> dict[int, _Label]:
-    """Returns the headings that are speakers' names: those of the level that has most."""
+def _known(lines: Iterable[Numbered], labels: Mapping[int, _Label]) -> dict[int, _Label]:
+    """Returns more lines that begin with the name of one of these speakers."""
+    names = {label.key for label in labels.values()}
+    return {number: label for number, line in lines if (label := _label(line)) and label.key in names}
+
+
+def _headings(lines: Sequence[Numbered]) -> dict[int, _Label]:
+    """Returns the headings that are speakers' names: those of the level that has most, if they are two, or come back, or say so."""
     found = {number: match for number, line in lines if (match := _HEADING.match(line.strip()))}
     often = Counter(len(match["marks"]) for match in found.values())
     level = often.most_common(1)[0][0] if often else 0
-    return {
-        number: _Label(_tidy(match["name"]), "", _seconds(match["time"]) if match["time"] else None, strong=True)
+    headings = {
+        number: _Label(_tidy(match["name"]), "", _seconds(match["time"]) if match["time"] else None)
         for number, match in found.items()
         if len(match["marks"]) == level
     }
+    names = {label.key for label in headings.values()}
+    speak = len(headings) == 2 or len(names) < len(headings) or any(map(_role, names))
+    return headings if len(names) > 1 and speak else {}
 
 
 def _paragraphs(lines: Sequence[str], damaged: Callable[[int, str], None]) -> Iterator[Utterance]:
     """Yields the paragraphs of a text in which each speaker's name stands before or above what they say."""
-    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not _FOOTER.match(line)]
-    headings = _headings(filled)
-    labels = _labels([(number, line) for number, line in filled if number not in headings], damaged)
-    if len(headings) >= 2 and len(labels) < len(headings):
+    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not _NO_WORDS.match(line)]
+    code = _fenced(filled)
+    talk = [(number, line) for number, line in filled if number not in code]
+    headings = _headings(talk)
+    labels = _labels([(number, line) for number, line in talk if not _TITLE.match(line)], damaged)
+    if not labels and not headings:
+        labels = _labels(filled, damaged)  # all of it is in one fence
+    if len(labels) < len(headings):
         labels = headings
-    kept = {number: line for number, line in _no_sections(filled) if number not in labels} | dict.fromkeys(labels, "")
+    else:
+        labels |= _known(((number, line) for number, line in filled if number in code), labels)
+    kept = {number: line for number, line in filled if number in code or not _TITLE.match(line)}
     speaker, start, begun = "", None, 0
+    lost = 0
     words: list[str] = []
     for number in range(1, len(lines) + 2):
-        line = kept.get(number, "")
         label = labels.get(number)
+        line = label.rest if label else kept.get(number, "")
         if (label or not line.strip()) and words:
             if speaker:
                 yield Utterance(speaker, "\n".join(words), begun, start)
-            elif labels:
-                damaged(begun, "words before the first speaker's name; left out")
+            else:
+                lost = lost or begun
             words = []
         if label:
-            speaker, start, line = label.name, label.start, label.rest
+            speaker, start = label.name, label.start
         if line.strip():
             begun = begun if words else number
             words.append(line.rstrip())
+    if lost and labels:
+        damaged(lost, "words before the first speaker's name; left out")
 
 
-def _no_sections(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Yields the lines without Markdown's headings; in code that is fenced, a # begins a comment."""
-    fenced = False
+def _fenced(lines: Iterable[Numbered]) -> set[int]:
+    """Returns the numbers of the lines in Markdown's fences."""
+    code: set[int] = set()
+    inside = False
     for number, line in lines:
-        fenced ^= line.lstrip().startswith("```")
-        if fenced or not re.match(r"#{1,6}\s", line):
-            yield number, line
+        fence = line.lstrip().startswith("```") and line.count("```") == 1
+        if inside or fence:
+            code.add(number)
+        inside ^= fence
+    return code
 
 
 def _objects(path: Path, lines: Sequence[str], damaged: Callable[[int, str], None]) -> Iterator[Utterance]:
@@ -516,20 +640,27 @@ def _objects(path: Path, lines: Sequence[str], damaged: Callable[[int, str], Non
         except (ValueError, RecursionError) as exc:
             damaged(number, f"this is no JSON: {exc}")
             continue
-        if isinstance(given, dict) and "question" in given and "speaker" not in given:
+        given = given if isinstance(given, dict) else {}
+        if "question" in given and "speaker" not in given:
             raise ContentError(f"{path}:{number}: these are answers already.", hint=f"Grade them: mockint grade {path}")
-        speaker, text = (given.get("speaker"), given.get("text")) if isinstance(given, dict) else (None, None)
-        if not isinstance(speaker, str) or not isinstance(text, str) or not _tidy(speaker):
+        speaker, text = given.get("speaker"), given.get("text")
+        speaker = "" if speaker is None else speaker
+        if not isinstance(speaker, str) or not isinstance(text, str):
             damaged(number, 'a line has "speaker" and "text", both of them texts')
             continue
-        start = given.get("start")
-        if isinstance(start, str) and re.fullmatch(_CLOCK, start.strip()):
-            start = _seconds(start.strip())
-        known = isinstance(start, int | float) and not isinstance(start, bool) and math.isfinite(start)
-        if start is not None and not known:
+        start = _start(given.get("start"))
+        if start is None and given.get("start") is not None:
             damaged(number, "its start is neither seconds nor a time; left out")
         if words := _whole(text).strip():
-            yield Utterance(_tidy(_whole(speaker)), words, number, float(start) if known else None)
+            yield Utterance(_tidy(_whole(speaker)) or UNNAMED, words, number, start)
+
+
+def _start(given: object) -> float | None:
+    if isinstance(given, str) and re.fullmatch(_CLOCK, given.strip()):
+        return _seconds(given.strip())
+    if isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < 10**9:
+        return float(given)
+    return None
 
 
 def _whole(text: str) -> str:
@@ -537,20 +668,14 @@ def _whole(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _turns(said: Iterable[Utterance], between: str) -> list[Utterance]:
     """Joins what follows one another by one speaker. A name is one speaker's, whatever its capitals."""
     names: dict[str, str] = {}
     turns: list[Utterance] = []
-    for one in said:
-        speaker = names.setdefault(one.speaker.casefold(), one.speaker)
-        if turns and turns[-1].speaker == speaker:
-            turns[-1] = replace(turns[-1], text=f"{turns[-1].text}{between}{one.text}", end=one.end)
-        else:
-            turns.append(replace(one, speaker=speaker))
+    for key, own in groupby(said, key=lambda one: one.speaker.casefold()):
+        first, *others = own
+        text = between.join(one.text for one in (first, *others))
+        turns.append(replace(first, speaker=names.setdefault(key, first.speaker), text=text))
     return turns
 
 
@@ -663,11 +788,15 @@ def named(names: Sequence[str], candidate: str, why: str, confidence: float) -> 
 
 
 def pick(names: Sequence[str], wanted: str) -> str | None:
-    """Returns the one name that is meant: it is that, or that is a word of it alone."""
-    word = _tidy(wanted).casefold()
-    same = [name for name in names if name.casefold() == word]
-    inside = [name for name in names if word in name.casefold().split()]
-    return same[0] if same else inside[0] if len(inside) == 1 else None
+    """Returns the one name that is meant: it is that, or that is some words of it alone, accents and capitals aside."""
+    same = _tidy(wanted).casefold()
+    word = _flat(same)
+    found = (
+        [name for name in names if name.casefold() == same]
+        or [name for name in names if _flat(name) == word]
+        or [name for name in names if f" {word} " in f" {_flat(name)} "]
+    )
+    return found[0] if len(found) == 1 else None
 
 
 def _role(name: str) -> str | None:
@@ -698,7 +827,7 @@ def interview(
         expected: the questions that are listed as not asked when they were not.
 
     Raises:
-        UsageError: a settled turn is no interviewer's.
+        UsageError: a settled turn is no interviewer's, or follows no question that it could be a probe of.
     """
     turns = reading.turns
     theirs = [place for place, turn in enumerate(turns) if turn.speaker != roles.candidate]
@@ -719,6 +848,11 @@ def interview(
             mine = likely[number - 1]
             hand = settled.get(number)
             opened = (None if hand in (PROBE, NONE) else hand) if hand else asks(mine)
+            if hand == PROBE and not current:
+                raise UsageError(
+                    f"Turn {number} of {reading.path.name} is no probe: no question comes before it.",
+                    hint=f"Say which it asks: --align {number}=QUESTION",
+                )
             current = None if hand == NONE else current
             if opened and opened != current:
                 current = opened
@@ -732,13 +866,14 @@ def interview(
             left_out.append(number)
     return Interview(
         stem=f"{_slug(reading.path.stem)}-{reading.sha256[:8]}",
-        source=reading.path.name,
-        suffix=reading.path.suffix.lower(),
+        source=os.fsencode(reading.path.name).decode("utf-8", "replace"),
+        suffix=suffix if re.fullmatch(r"\.\w{1,10}", suffix := reading.path.suffix.lower()) else "",
         data=reading.data,
         turns=turns,
         roles=roles,
         answers=answers,
         aligned=tuple(aligned),
+        settled=dict(settled),
         unsure=tuple(unsure),
         not_asked=tuple(question for question in dict.fromkeys(expected) if question not in answers),
         left_out=tuple(left_out),
@@ -773,7 +908,7 @@ def settlements(given: Iterable[str], bank: Bank) -> dict[int, str]:
     settled: dict[int, str] = {}
     for one in given:
         turn, equals, what = one.partition("=")
-        if not equals or not turn.strip().isdecimal():
+        if not equals or not re.fullmatch(r"\s*\d{1,9}\s*", turn):
             raise UsageError(f"{one!r} settles nothing.", hint="Give --align TURN=QUESTION, such as --align 7=lora.")
         what = what.strip().lower()
         if what not in (PROBE, NONE) and what not in bank.questions:
@@ -781,7 +916,10 @@ def settlements(given: Iterable[str], bank: Bank) -> dict[int, str]:
                 f"There is no question {what!r}{near(what, bank.questions)}",
                 hint=f"Give a question's id, {PROBE} (it belongs to the question before), or {NONE} (to no question).",
             )
-        settled[int(turn)] = what
+        if settled.setdefault(int(turn), what) != what:
+            raise UsageError(
+                f"Turn {int(turn)} is settled twice: {settled[int(turn)]}, {what}.", hint="Give one --align a turn."
+            )
     return settled
 
 
@@ -799,14 +937,19 @@ def _slug(name: str) -> str:
 
 _EVERYDAY = re.compile(
     "will|mark|may|grace|bill|art|rich|frank|hope|faith|joy|rose|grant|chase|drew|jack|pat|rob|sue|ray|guy|max|miles|case|dean|rusty|"
-    "sunny|dawn|ivy|iris|lily|pearl|ruby|van|long|young|little|king|page|day|so|an|in|do|he|she"
+    "sunny|dawn|ivy|iris|lily|pearl|ruby|van|long|young|little|king|page|day|april|june|august|summer|penny|sky|norm|gene|nick|skip|"
+    "bell|best|black|bond|brown|cash|cook|field|fields|gray|green|grey|hill|lane|love|major|mason|noble|north|price|root|sharp|"
+    "short|small|smart|song|stone|strong|sun|swift|ward|west|white|wise|wood|woods|man|see|sing|low|law|hay|gold|good|hand|hunter|"
+    "judge|keen|knight|light|lock|marsh|mills|park|parks|pool|power|rivers|shore|street|weeks|winter|wolf|yes|you"
 )
-"""Words that are also names: only with a capital are they hidden."""
-_NO_NAME = re.compile("speaker|interviewer|candidate|recruiter|guest|host|unknown|user|participant|dr|mr|mrs|ms|prof")
+"""Words that are also names: only with a capital are they hidden, as are those that carry no meaning, such as "an"."""
+_NO_NAME = re.compile(
+    "speaker|interviewer|candidate|recruiter|host|guest|unknown|unnamed|user|participant|dr|mr|mrs|ms|prof|hiring|manager|ai|notetaker|phone|iphone|ipad|zoom|room"
+)
 
 
 class Pseudonyms:
-    """Puts "Candidate" and "Interviewer 1" in the place of names, wherever they stand.
+    """Puts "Candidate" and "Interviewer 1" in the place of names, wherever they stand; a name of two people becomes both.
 
     Args:
         others: names of people who are spoken of; they become "Person 1" …
@@ -815,62 +958,86 @@ class Pseudonyms:
     def __init__(self, roles: Roles, others: Sequence[str] = ()) -> None:
         self.names = {roles.candidate: "Candidate"}
         self.names |= {name: f"Interviewer {number}" for number, name in enumerate(roles.interviewers, 1)}
-        people = dict.fromkeys(_tidy(name) for name in others)
-        self.names |= {name: f"Person {number}" for number, name in enumerate(people, 1) if name not in self.names}
-        self._forms: dict[str, str] = {}
+        self.others = {name: f"Person {number}" for number, name in enumerate(dict.fromkeys(others), 1)}
+        self.names |= {name: instead for name, instead in self.others.items() if name not in self.names}
+        whose: dict[str, list[str]] = {}
         for name, instead in self.names.items():
-            for form in _forms(name):
-                self._forms.setdefault(form, instead)
+            for form in sorted(_forms(name)):
+                whose.setdefault(form, []).append(instead)
+        self._forms = {form: " or ".join(those) for form, those in whose.items()}
         longest = sorted(self._forms, key=lambda form: (-len(form), form))
-        either = "|".join(map(re.escape, longest)) or r"(?!)"
-        self._pattern = re.compile(rf"(?<![^\W_])(?:{either})(?![^\W_])", re.IGNORECASE)
+        # Scripts without capitals write words together, or put prefixes and particles to a name.
+        either = "|".join(
+            rf"(?<![^\W\d_]){re.escape(form)}(?![^\W\d_])" if form.upper() != form else re.escape(form)
+            for form in longest
+        )
+        self._pattern = re.compile(either or r"(?!)")
 
     def hide(self, text: str) -> str:
         """Returns the text without the names: in full or any part of one, with or without accents."""
         composed = unicodedata.normalize("NFC", text)
-        flat = "".join(map(_flat, composed))  # a character each, so that places are the same
         pieces, end = [], 0
-        for found in self._pattern.finditer(flat):
-            word = found[0].casefold()
-            if _EVERYDAY.fullmatch(word) and not composed[found.start()].isupper():
+        for found in self._pattern.finditer(_flat(composed)):
+            word = found[0]
+            if (_EVERYDAY.fullmatch(word) or is_bare(word)) and not composed[found.start()].isupper():
                 continue
             pieces += [composed[end : found.start()], self._forms[word]]
             end = found.end()
         return "".join([*pieces, composed[end:]])
 
+    def unused(self, hidden: Sequence[str]) -> set[str]:
+        """Returns the others of whom nothing was hidden in these texts."""
+        return {
+            name
+            for name, instead in self.others.items()
+            if not any(re.search(rf"\b{self.names.get(name, instead)}\b", text) for text in hidden)
+        }
+
     def suspects(self, texts: Iterable[str]) -> list[str]:
         """Returns words that are greeted or thanked like a name and are none of those that are known."""
-        hidden = {*self.names.values(), "Candidate", "Interviewer", "Person"}
-        found = Counter(name for text in texts for name in _GREETED.findall(text) if name not in hidden)
+        hidden = {"Candidate", "Interviewer", "Person"}
+        found = {name for text in texts for name in _GREETED.findall(text) if name[0].isupper() and name not in hidden}
         return sorted(name for name in found if not _NOBODY.fullmatch(name.casefold()))
 
 
 _GREETED = re.compile(
-    r"(?:\b[Hh]i|\b[Hh]ello|\b[Hh]ey|[Tt]hanks|[Tt]hank you|[Mm]y name is|[Ii]'m called|[Cc]all me),? ([A-Z]\w+)"
+    r"(?:\b[Hh]i|\b[Hh]ello|\b[Hh]ey|[Tt]hanks|[Tt]hank you|[Mm]y name is|\bI['’]m(?: called)?|[Cc]all me),? ([^\W\d_]\w+)"
 )
 _NOBODY = re.compile("for|so|and|good|great|everyone|all|there|thanks|you|i|we|what|how|let|nice|yes|okay|ok|welcome")
+_ALIKE = str.maketrans("øłđðħıς’‘ʼ‐‑–", "olddhiσ" + 3 * "'" + 3 * "-")
+_UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "aa", "œ": "oe", "þ": "th"}
+_SPELT = str.maketrans(
+    {char: spelt for small, spelt in _UMLAUTS.items() for char in (small, small.upper()) if len(char) == 1}
+)
 
 
-def _flat(char: str) -> str:
-    base = unicodedata.normalize("NFD", char)[0]
-    return base if len(base.casefold()) == 1 else char
+def _flat(text: str) -> str:
+    """Returns the text in small letters without accents, a character for a character, so that places are the same."""
+    return "".join(map(_base, unicodedata.normalize("NFC", text))).translate(_ALIKE)
 
 
-def _forms(name: str) -> Iterator[str]:
-    """Yields the forms in which a name is spoken of, without accents: whole, its words, and joined."""
-    whole = "".join(map(_flat, unicodedata.normalize("NFC", name))).casefold()
-    words = [word.strip("()[].,'\"") for word in re.split(r"[\s@._-]+", whole)]
-    own = [
-        word
-        for word in words
-        if len(word) > 1 and not (word.isdigit() or _PARTICLE.fullmatch(word) or _NO_NAME.fullmatch(word))
-    ]
-    if not own:
-        return
-    yield whole
-    yield from own
-    if len(own) > 1:
-        yield from ("".join(own), "-".join(own), " ".join(own))
+def _base(char: str) -> str:
+    apart = unicodedata.normalize("NFD", char)
+    return apart[0].lower() if all(map(unicodedata.combining, apart[1:])) else char  # a syllable of Hangul has no marks
+
+
+def _forms(name: str) -> set[str]:
+    """Returns the forms in which a name is spoken of, flat: whole, its words, and joined; "ö" also as "oe", and without apostrophes."""
+    if _role(name):
+        return set()
+    name = unicodedata.normalize("NFC", name)
+    forms: set[str] = set()
+    for whole in map(_flat, (name, name.translate(_SPELT))):
+        own = [word for word in (word.strip("()[]'\"") for word in re.split(r"[\s@._,|/-]+", whole)) if _tells(word)]
+        if own:
+            forms |= {whole, *own, "".join(own), "-".join(own), " ".join(own)}
+    return forms | {form.replace("'", instead) for form in forms for instead in ("", " ")}
+
+
+def _tells(word: str) -> bool:
+    """Whether a word of a name tells who it is."""
+    short = len(word) < 5 if word.isdigit() else len(word) < 2
+    return not (short or _PARTICLE.fullmatch(word) or _NO_NAME.fullmatch(word))
 
 
 def pseudonymised(told: Interview, names: Pseudonyms) -> Interview:
@@ -902,27 +1069,42 @@ def keep(told: Interview, folder: Path) -> Path:
     """Writes an interview into its folder and returns the path of its answers. The same interview gives the same bytes.
 
     Raises:
-        UsageError: the folder holds another interview, or an original with names beside what is to have none.
+        UsageError: the folder holds another interview, turns that were settled and are no more, or an original with names beside what is
+            to have none; or it cannot be written.
     """
-    originals = [path for path in folder.glob("original*") if path.is_file()] if folder.is_dir() else []
-    if told.pseudonymised and originals:
-        raise UsageError(f"{originals[0]} holds the names.", hint="Give another --out, or delete that folder first.")
-    record = folder / "import.json"
-    if (folder / "answers.jsonl").exists() and _source(record) != hashlib.sha256(told.data).hexdigest():
-        raise UsageError(f"{folder} holds the answers of something else.", hint="Give another --out.")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not told.pseudonymised:
-        files.put(folder / f"original{told.suffix}", told.data)
-    write(folder / "answers.jsonl", told.answer_lines())
-    write(record, json.dumps(told.record(), ensure_ascii=False, indent=1) + "\n")
+    try:
+        originals = [path for path in folder.glob("original*") if path.is_file()]
+        if told.pseudonymised and originals:
+            raise UsageError(
+                f"{originals[0]} holds the names.", hint="Give another --out, or delete that folder first."
+            )
+        if (folder / "answers.jsonl").exists():
+            _compare(told, folder)
+        files.own(folder)
+        if not told.pseudonymised:
+            files.put(folder / f"original{told.suffix}", told.data)
+        write(folder / "import.json", json.dumps(told.record(), ensure_ascii=False, indent=1) + "\n")
+        write(folder / "answers.jsonl", told.answer_lines())
+    except OSError as exc:
+        raise UsageError(f"{folder} cannot be written: {exc.strerror}.", hint="Give another --out.") from exc
     return folder / "answers.jsonl"
 
 
-def _source(record: Path) -> str | None:
-    """Returns the hash of what a folder's answers were made from, or None when that is not known."""
+def _compare(told: Interview, folder: Path) -> None:
+    """Raises UsageError when writing this interview would lose what is in the folder."""
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))
+        known = json.loads((folder / "import.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    found = known.get("sha256") if isinstance(known, dict) else None
-    return found if isinstance(found, str) else None
+        known = None
+    if not isinstance(known, dict) or known.get("sha256") != hashlib.sha256(told.data).hexdigest():
+        raise UsageError(f"{folder} holds the answers of something else.", hint="Give another --out.")
+    lost = [
+        f"--align {turn}={what}"
+        for turn, what in known.get("settled", {}).items()
+        if turn not in map(str, told.settled)
+    ]
+    if lost:
+        raise UsageError(
+            f"{folder} holds what you settled before: {len(lost)} turns that this would lose.",
+            hint=f"Settle them again: {' '.join(lost)}. Or delete that folder first.",
+        )

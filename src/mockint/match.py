@@ -1,9 +1,9 @@
-"""The only place that says how far an answer goes towards a criterion, by its words: a dozen covers, weighed by a fitted line.
+"""The only place that says how far an answer goes towards a criterion, by its words: covers, weighed by a fitted line.
 
 A cover is the share of a phrase's telling words that a stretch of the answer holds, rare words counting more and the question's
-own words less. The phrases are the criterion's cues, its level sentences and its question; no sample answer is read. The weights
-in `match.json` are a ridge regression over the bank's rated samples (tools/fit_offline.py, which prints what it reaches on
-questions that it was not fitted on).
+own words less. The phrases are the criterion's cues, its level sentences and its question; no sample answer is read. A criterion
+without cues is compared with one sentence instead, by its words and by their vectors. The weights of both in `match.json` are
+fitted by tools/fit_offline.py, which prints what they reach on questions that they were not fitted on.
 """
 
 from __future__ import annotations

@@ -31,8 +31,7 @@ def main(sessions: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         patterns = [_held(home, Path(folder), track, number) for track in TRACKS for number in range(EACH)]
-        for number in range(sessions - len(patterns)):
-            _copy(patterns[number % len(patterns)], number)
+        copies = [_copy(patterns[number % len(patterns)], number) for number in range(sessions - len(patterns))]
         whole = [*MOCKINT, "history", "--home", str(home)]
         rebuild = _seconds(whole)
         programs = {
@@ -43,7 +42,7 @@ def main(sessions: int, rounds: int) -> None:
         }
         taken: dict[str, list[float]] = {name: [] for name in programs}
         changed: list[float] = []
-        target = home / "sessions" / _name(sessions // 2, patterns[0])
+        target = copies[len(copies) // 2]
         for number in range(rounds + 1):
             for name, command in programs.items():
                 taken[name].append(_seconds(command))
@@ -76,10 +75,10 @@ def _held(home: Path, folder: Path, track: str, number: int) -> Path:
     return home / "sessions" / name
 
 
-def _copy(pattern: Path, number: int) -> None:
-    """Copies a session under another id, a few hours after the one before."""
+def _copy(pattern: Path, number: int) -> Path:
+    """Copies a session under another id, two hours after the one before, and returns its folder."""
     at = BEGAN + timedelta(hours=2 * number)
-    folder = pattern.parent / _name(number, pattern)
+    folder = pattern.parent / f"{at:%Y%m%d-%H%M%S}-{pattern.name.split('-', 2)[2]}"
     folder.mkdir()
     first, _, rest = (pattern / "events.jsonl").read_bytes().partition(b"\n")
     began = first.split(b'"at":"', 1)[1].split(b'"', 1)[0]
@@ -92,11 +91,7 @@ def _copy(pattern: Path, number: int) -> None:
             (folder / "grades" / grade.name).write_bytes(grade.read_bytes())
     for path in (folder / "events.jsonl", *folder.glob("grades/*"), *folder.glob("grades")):
         os.utime(path, (at.timestamp(), at.timestamp()))
-
-
-def _name(number: int, pattern: Path) -> str:
-    at = BEGAN + timedelta(hours=2 * number)
-    return f"{at:%Y%m%d-%H%M%S}-{pattern.name.split('-', 2)[2]}"
+    return folder
 
 
 def _seconds(command: list[str]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -54,7 +55,8 @@ def import_interviews(
     content: ContentDirs = None,
 ) -> None:
     """Turn transcripts of interviews held elsewhere into answers that `mockint grade` takes."""
-    from mockint.imports import ENDINGS, find, settlements
+    from mockint.imports import ENDINGS, Matcher, Pseudonyms, find, interview, keep, pseudonymised, read, settlements
+    from mockint.store import write
 
     if (names_out or name) and not pseudonymise:
         raise UsageError(
@@ -62,8 +64,15 @@ def import_interviews(
         )
     settings = settled(config, home, content, {})
     if any(path.suffix.lower() == ".zip" for path in inputs):
+        if candidate or align or expect or loop or track or pseudonymise or out:
+            raise UsageError(
+                "An exported session is unpacked as it is: names, questions and folders are told of transcripts alone.",
+                hint=f"Unpack it with: {me()} import {inputs[0]}",
+            )
         _unpack(inputs, settings, as_json=as_json)
         return
+    base = out or settings.home / "imports"
+    names = _names_before(names_out, base)
     bank = bank_of(settings)
     found = find(inputs)
     if align and len(found.paths) != 1:
@@ -74,41 +83,74 @@ def import_interviews(
             f"There is no transcript in {', '.join(map(str, inputs))}.",
             hint=f"Their names end in {', '.join(ENDINGS)}.",
         )
-    readings, failed = _read(found.paths)
-    made: list[tuple[Path, Interview]] = []
-    names: dict[str, dict[str, str]] = {}
-    if readings:
-        from mockint.imports import Matcher, Pseudonyms, interview, keep, pseudonymised
-
-        matcher = Matcher(bank)
-        several = len(found.paths) > 1
-        for reading in readings:
+    matcher = Matcher(bank)
+    several = len(found.paths) > 1
+    made: list[_Made] = []
+    failed: list[tuple[Path, MockintError]] = []
+    first: dict[str, Path] = {}
+    nowhere = set(name or ())
+    try:
+        for path in found.paths:
             try:
+                reading = read(path)
+                if same := first.get(reading.sha256):
+                    _note(f"{path} is the same as {same}, and is imported once.")
+                    continue
+                first[reading.sha256] = path
                 roles = _roles(reading, matcher, candidate or [])
                 told = interview(reading, roles, matcher, settled=hand, expected=expected)
                 pseudonyms = Pseudonyms(roles, name or ())
                 if pseudonymise:
                     told = pseudonymised(told, pseudonyms)
-                    _say_what_stands(pseudonyms.suspects(turn.text for turn in told.turns))
-                folder = settings.home / "imports" / told.stem if out is None else out / told.stem if several else out
-                if names_out and names_out.resolve().is_relative_to(folder.resolve()):
-                    raise UsageError(
-                        f"{names_out} lies in the folder that is to have no names.", hint="Write it elsewhere."
-                    )
                 if not told.answers:
                     raise ContentError(
-                        f"{reading.path}: no question of the bank was found in it.{_unsure(told)}",
+                        f"{path}: no question of the bank was found in it.{_unsure(told)}",
                         hint="Say which turn asks which: --align TURN=QUESTION. See: mockint bank list",
                     )
-                made.append((keep(told, folder), told))
-                names[told.stem] = {instead: given for given, instead in pseudonyms.names.items()}
+                answers = keep(told, base / told.stem if several or out is None else base)
             except MockintError as exc:
-                failed.append((reading.path, exc))
-    if names_out and names:
-        from mockint.store import write
-
-        write(names_out, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
+                complain(exc)
+                failed.append((path, exc))
+                continue
+            made.append(_Made(answers, told.record() if as_json else {}))
+            names[told.stem] = {instead: given for given, instead in pseudonyms.names.items()}
+            _tell(path, answers, told)
+            if pseudonymise:
+                texts = [turn.text for turn in told.turns]
+                nowhere &= pseudonyms.unused(texts)
+                _say_what_stands(path, pseudonyms.suspects(texts))
+    finally:
+        if names_out and made:
+            write(names_out, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
+    if nowhere and made:
+        _note(f"Nothing was hidden of {', '.join(sorted(nowhere))}: it stands in no transcript.")
     _report(made, failed, found.left_out, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Made:
+    answers: Path
+    record: dict[str, Any]
+    """What `import.json` holds, where it is printed."""
+
+
+def _names_before(names_out: Path | None, base: Path) -> dict[str, Any]:
+    """Returns what the file of names holds from before: whose name became what, by interview. Raises UsageError."""
+    if not names_out:
+        return {}
+    if names_out.resolve().is_relative_to(base.resolve()):
+        raise UsageError(f"{names_out} lies in the folder that is to have no names.", hint="Write it elsewhere.")
+    if not names_out.parent.is_dir():
+        raise UsageError(f"There is no folder {names_out.parent}.", hint="Make it, or give another --names-out.")
+    if not names_out.exists():
+        return {}
+    try:
+        known = json.loads(names_out.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = None
+    if not isinstance(known, dict):
+        raise UsageError(f"{names_out} holds something else.", hint="Give another --names-out.")
+    return known
 
 
 def _unpack(paths: list[Path], settings: Config, *, as_json: bool) -> None:
@@ -156,45 +198,33 @@ def _expected(
     return wanted + [question.id for question in bank.questions.values() if question.track in known]
 
 
-def _read(paths: tuple[Path, ...]) -> tuple[list[Reading], list[tuple[Path, MockintError]]]:
-    """Returns what could be read, each interview once, and what could not."""
-    from mockint.imports import read
-
-    readings: dict[tuple[str, str], Reading] = {}
-    failed: list[tuple[Path, MockintError]] = []
-    for path in paths:
-        try:
-            reading = read(path)
-        except MockintError as exc:
-            failed.append((path, exc))
-            continue
-        first = readings.setdefault((path.stem, reading.sha256), reading)
-        if first is not reading:
-            _note(f"{path} is the same as {first.path}, and is imported once.")
-    return list(readings.values()), failed
-
-
 def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
     """Returns who is who: as it was said, or guessed, or asked where a person can answer. Raises UsageError."""
-    from mockint.imports import guess, named, pick
+    from mockint.imports import guess, listed, named, pick
     from mockint.terminal import a_person_is_here
 
     names = reading.speakers
     found = {one for given in wanted if (one := pick(names, given))}
     there = f"The speakers are {', '.join(names)}."
     if len(names) < 2:
-        raise ContentError(f"{reading.path}: only {names[0]} speaks in it.", hint="An interview has two sides.")
+        raise ContentError(
+            f"{reading.path}: only {names[0]} speaks in it.{listed(reading.problems)}",
+            hint="An interview has two sides: write `Name: ` before what each one says.",
+        )
     if len(found) == 1:
         return named(names, found.pop(), "it was said", 1.0)
     if wanted:
-        what = "more than one of them is a --candidate" if found else f"nobody in it is {' or '.join(wanted)}"
-        raise UsageError(f"{reading.path}: {what}.", hint=f"{there} Give one of them: --candidate NAME")
+        what = "more than one of them is a --candidate" if found else f"not one of them alone is {' or '.join(wanted)}"
+        raise UsageError(
+            f"{reading.path}: {what}.{listed(reading.problems)}", hint=f"{there} Give one of them: --candidate NAME"
+        )
     guessed = guess(reading.turns, matcher)
     if guessed.sure:
         return guessed
     if not a_person_is_here():
         raise UsageError(
-            f"{reading.path}: it is not sure who the candidate is.", hint=f"{there} Say it: --candidate NAME"
+            f"{reading.path}: it is not sure who the candidate is.{listed(reading.problems)}",
+            hint=f"{there} Say it: --candidate NAME",
         )
     _note(f"Who is the candidate in {reading.path}? {there}")
     while True:
@@ -205,30 +235,26 @@ def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
 
 
 def _report(
-    made: list[tuple[Path, Interview]],
+    made: list[_Made],
     failed: list[tuple[Path, MockintError]],
     left_out: tuple[Path, ...],
     *,
     as_json: bool,
 ) -> None:
-    """Says what became of each file; raises when nothing became of any."""
-    for answers, told in made:
-        _tell(answers, told)
-    for _, exc in failed:
-        complain(exc)
+    """Prints what was made; raises when nothing was."""
     if left_out:
         _note(f"Left out, since their names are no transcripts': {', '.join(path.name for path in left_out[:8])}"
               f"{' …' if len(left_out) > 8 else ''} ({len(left_out)}).")  # fmt: skip
     if as_json:
         document: dict[str, Any] = {
-            "imports": [{"answers": str(answers), **told.record()} for answers, told in made],
+            "imports": [{"answers": str(one.answers), **one.record} for one in made],
             "failed": [{"path": str(path), "message": exc.what} for path, exc in failed],
             "left_out": [str(path) for path in left_out],
         }
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
-        for answers, _ in made:
-            typer.echo(str(answers))
+        for one in made:
+            typer.echo(str(one.answers))
     if not made:
         raise typer.Exit(UsageError.exit_code if _only_usage(failed) else ContentError.exit_code)
 
@@ -237,10 +263,12 @@ def _only_usage(failed: list[tuple[Path, MockintError]]) -> bool:
     return bool(failed) and all(isinstance(exc, UsageError) for _, exc in failed)
 
 
-def _tell(answers: Path, told: Interview) -> None:
-    name = told.source or told.stem
-    for problem in told.problems:
-        _note(f"{name}:{problem.line}: {problem.message}")
+def _tell(path: Path, answers: Path, told: Interview) -> None:
+    from mockint.imports import listed
+
+    name = path.name
+    for line in listed(told.problems).splitlines()[1:]:
+        _note(line)
     roles = told.roles
     sure = "" if roles.confidence == 1 else f" (guessed, confidence {roles.confidence:.2f}: {roles.why})"
     others = ", ".join(roles.interviewers)
@@ -250,22 +278,22 @@ def _tell(answers: Path, told: Interview) -> None:
         how = "as you said" if one.by == "hand" else f"likeness {one.score:.2f}"
         _note(f"  turn {one.turn}: {one.question} ({how})")
     if told.left_out:
-        _note(f"  {len(told.left_out)} turns belong to no question, and are left out; import.json has them.")
+        turns = f"{len(told.left_out)} turns belong" if len(told.left_out) > 1 else "1 turn belongs"
+        _note(f"  {turns} to no question, and left out; import.json has what is said there.")
     if told.not_answered:
         _note(f"  not answered: {', '.join(told.not_answered)}")
     if told.not_asked:
         few = ", ".join(told.not_asked[:6])
         _note(f"  not asked: {few}{', …' if len(told.not_asked) > 6 else ''} ({len(told.not_asked)})")
     if told.unsure:
-        _note(f"  not sure of {len(told.unsure)} turns, which were not taken as questions:")
+        _note(f"  not sure of these turns, which were not taken as questions ({len(told.unsure)}):")
         for line in _unsure(told).splitlines()[1:]:
             _note(line)
         first = told.unsure[0]
         _note(f"  settle one: --align {first.turn}={first.likely[0][0]}, or {first.turn}=probe")
     if told.pseudonymised:
         _note("  without the original and without names; only its hash is kept.")
-    else:
-        _note(f"  grade it: {me()} grade {answers}")
+    _note(f"  grade it: {me()} grade {answers}")
 
 
 def _unsure(told: Interview) -> str:
@@ -276,9 +304,11 @@ def _unsure(told: Interview) -> str:
     return "".join(f"\n{line}" for line in lines)
 
 
-def _say_what_stands(suspects: list[str]) -> None:
+def _say_what_stands(path: Path, suspects: list[str]) -> None:
     if suspects:
-        _note(f"These may be names that still stand in it: {', '.join(suspects)}. Hide one: --name {suspects[0]}")
+        _note(
+            f"{path.name}: these may be names that still stand in it: {', '.join(suspects)}. Hide one: --name {suspects[0]}"
+        )
 
 
 def _shown(text: str) -> str:

@@ -25,17 +25,22 @@ from mockint.cli.shared import (
     settled,
     tracks_of,
 )
+from mockint.cli.study import watch
 from mockint.errors import SessionError, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mockint.bank import Bank, Loop, Question
     from mockint.clock import Clock
     from mockint.config import Config
     from mockint.study import Sitting
-    from mockint.study.plan import Aim, Day, Plan, Slot
+    from mockint.study.plan import Aim, Day, Past, Plan, Slot
     from mockint.study.review import Choice, Siblings
 
 WIDE = 80
+RECENT = 7
+"""Days gone by that are shown one by one; those before are summed up in a line."""
 MANY = 3
 """Tracks of a week that are still named; more are counted."""
 NEAR, LAST = 14, 7
@@ -58,22 +63,32 @@ def plan(
     """Lay out the days up to an interview; without options, show the plan as it stands today."""
     from mockint.clock import SystemClock, local
     from mockint.store import write
-    from mockint.study.plan import calendar, drop_aim, keep_aim
+    from mockint.study.plan import calendar, drop_aim, keep_aim, lay_out
 
-    settings, clock = settled(config, home, content, {"interview": only(level=level)}), SystemClock()
+    settings, now = settled(config, home, content, {"interview": only(level=level)}), local(SystemClock().now())
+    given = only(
+        interview=None if on is None else _date(on),
+        loop=loop,
+        tracks=tuple(dict.fromkeys(tracks_of(track))) or None,
+        minutes_a_day=minutes_a_day,
+        level=level,
+    )
     if drop:
+        if given or ics:
+            raise UsageError("--drop ends the plan, and makes no other.", hint="Leave out all else, or --drop.")
         ended = drop_aim(settings.home)
         typer.echo("The plan is ended; your sessions stay." if ended else "There is no plan.", err=True)
+        if as_json:
+            typer.echo(json.dumps({"ended": ended}))
         return
-    given = only(interview=on and _date(on), loop=loop, tracks=tracks_of(track) or None, minutes_a_day=minutes_a_day)
-    changed = bool(given or level)
-    today = local(clock.now()).date()
-    aim = _aim(settings, given, level, today) if changed else _kept(settings)
-    made = lay(settings, clock, aim)
-    if changed:
+    aim = _aim(settings, given, now.date()) if given else _kept(settings)
+    bank = bank_of(settings)
+    sittings, siblings = _history(settings, bank)
+    made = lay_out(aim, sittings, bank, now, loop=_loop(settings, aim), siblings=siblings)
+    if given:
         keep_aim(settings.home, aim)
     if ics:
-        write(ics, calendar(made, clock.now()).decode())
+        write(ics, calendar(made, now).decode())
         typer.echo(f"Written: {ics}", err=True)
     if as_json:
         typer.echo(json.dumps(_as_data(made), ensure_ascii=False))
@@ -109,7 +124,8 @@ def drawn_review(settings: Config, bank: Bank, clock: Clock, *, minutes: int) ->
         return _reviewing(chosen)
     if queue:
         shortest = min(bank.question(one.question).minutes for one in queue)
-        return f"{len(queue)} points are due, and none of their questions fits {minutes} minutes; the shortest takes {shortest}."
+        due = "1 point is due" if len(queue) == 1 else f"{len(queue)} points are due"
+        return f"{due}, and no question on it fits {minutes} minutes; the shortest takes {shortest}."
     if known:
         first = min(known, key=lambda one: (one.on, -one.urgency))
         return f"Nothing is due. Next: {first.criterion} of {first.question}, on {first.on:%a %Y-%m-%d}."
@@ -118,13 +134,17 @@ def drawn_review(settings: Config, bank: Bank, clock: Clock, *, minutes: int) ->
 
 def drawn_today(settings: Config, bank: Bank, clock: Clock, aim: Aim, *, seed: int) -> Drawn | str:
     """Returns the questions of today's next session, or what there is to say when none is left. Raises UsageError after the interview."""
-    made = lay(settings, clock, aim, bank=bank)
+    from mockint.clock import local
+    from mockint.study.plan import lay_out
+
+    now, loop = local(clock.now()), _loop(settings, aim)
+    sittings, siblings = _history(settings, bank)
+    made = lay_out(aim, sittings, bank, now, loop=loop, siblings=siblings)
     if made.today > aim.interview:
         raise UsageError(f"The interview was on {aim.interview}.", hint=_AGAIN)
     slots = made.days[0].slots
-    sittings, siblings = _history(settings, bank)
     for slot in slots:
-        if not slot.done and (drawn := _drawn(slot, settings, bank, clock, aim, sittings, siblings, seed=seed)):
+        if not slot.done and (drawn := _drawn(slot, aim, bank, now, loop, sittings, siblings, seed=seed)):
             return drawn
     ahead = _ahead(made)
     if not slots:
@@ -140,40 +160,29 @@ def aim_of(config: Path | None, home: Path | None) -> Aim:
     return _kept(settled(config, home, None, {}))
 
 
-def lay(settings: Config, clock: Clock, aim: Aim, *, bank: Bank | None = None) -> Plan:
-    from mockint.clock import local
-    from mockint.study.plan import lay_out
-
-    bank = bank or bank_of(settings)
-    sittings, siblings = _history(settings, bank)
-    return lay_out(aim, sittings, bank, local(clock.now()), loop=_loop(settings, aim), siblings=siblings)
-
-
 _AGAIN = "Set the next one with: mockint plan --date DATE, or end the plan with: mockint plan --drop"
 
 
 def _drawn(
     slot: Slot,
-    settings: Config,
-    bank: Bank,
-    clock: Clock,
     aim: Aim,
+    bank: Bank,
+    now: datetime,
+    loop: Loop | None,
     sittings: Sequence[Sitting],
     siblings: Siblings,
     *,
     seed: int,
 ) -> Drawn | None:
-    from mockint.clock import local
     from mockint.study.plan import draw, draw_mock
     from mockint.study.review import choose_review, due, outlook
 
-    now, told = local(clock.now()), (f"Today's plan: {slot.what}, {slot.minutes} minutes ({slot.why}).",)
-    loop = _loop(settings, aim)
+    told = (f"Today's plan: {slot.what}, {slot.minutes} minutes ({slot.why}).",)
     match slot.kind:
         case "review" | "light":
-            known = (due if slot.kind == "review" else outlook)(sittings, bank, now, siblings=siblings)
+            queue = (due if slot.kind == "review" else outlook)(sittings, bank, now, siblings=siblings)
             chosen = choose_review(
-                known, bank, sittings=sittings, level=aim.level, minutes=slot.minutes, siblings=siblings
+                queue, bank, sittings=sittings, level=aim.level, minutes=slot.minutes, siblings=siblings
             )
             return _reviewing(chosen, told) if chosen else None
         case "mock" if loop and slot.rounds:
@@ -200,11 +209,7 @@ def _reviewing(chosen: Sequence[Choice], told: tuple[str, ...] = ()) -> Drawn:
         sum(choice.question.minutes for choice in chosen),
         "review",
         (*told, *lines),
-        {
-            choice.question.id: choice.first
-            for choice in chosen
-            if any(d.question == choice.question.id for d in choice.tests)
-        },
+        {choice.question.id: choice.first for choice in chosen},
     )
 
 
@@ -214,14 +219,14 @@ def _history(settings: Config, bank: Bank) -> tuple[list[Sitting], Siblings]:
     from mockint.study.index import sittings as read_sittings
     from mockint.study.review import find_siblings
 
-    sittings = read_sittings(Home(settings.home), damaged=complain)
+    sittings = read_sittings(Home(settings.home), damaged=complain, watch=watch)
     return sittings, find_siblings(bank, cache=settings.home / "cache") if sittings else {}
 
 
 def _loop(settings: Config, aim: Aim) -> Loop | None:
     from mockint.bank import load_loop
 
-    return load_loop(settings.folders, aim.loop) if aim.loop else None
+    return None if aim.loop is None else load_loop(settings.folders, aim.loop)
 
 
 def _date(text: str) -> date:
@@ -239,7 +244,7 @@ def _kept(settings: Config) -> Aim:
     raise UsageError("There is no plan.", hint="Make one with: mockint plan --date 2026-12-01 --loop full-ai-engineer")
 
 
-def _aim(settings: Config, given: dict[str, Any], level: str | None, today: date) -> Aim:
+def _aim(settings: Config, given: dict[str, Any], today: date) -> Aim:
     """Returns what is aimed at: what was given, over what was kept. Raises UsageError for what no plan can be made of."""
     from mockint.study.plan import Aim, load_aim
 
@@ -254,7 +259,7 @@ def _aim(settings: Config, given: dict[str, Any], level: str | None, today: date
     before: dict[str, Any] = kept.model_dump() if kept else {"level": settings.settings.interview.level, "since": today}
     if "loop" in given or "tracks" in given:
         before |= {"loop": None, "tracks": ()}
-    whole = before | given | only(level=level)
+    whole = before | given
     if "interview" not in whole:
         raise UsageError("When is the interview?", hint="Add its day: --date 2026-12-01")
     if whole["interview"] < today:
@@ -272,10 +277,11 @@ def _text(made: Plan) -> list[str]:
     what = aim.loop or ", ".join(aim.tracks) or "all tracks"
     head = f"{_when(made)}: {what} at {aim.level}, {aim.minutes_a_day} min a day."
     lines = [*wrapped(head), ""]
-    for past in made.past:
+    if earlier := made.past[:-RECENT]:
+        lines.append(f"{_day(earlier[0].on)} to {_told(earlier[-1].on)}  {_held(earlier)}")
+    for past in made.past[-RECENT:]:
         score = "" if past.score is None else f", {past.score:.2f}"
-        many = f"{_many(len(past.sessions), 'session')}, {_many(past.questions, 'question')}{score}"
-        lines.append(f"{_day(past.on)}  {many if past.sessions else '–'}")
+        lines.append(f"{_day(past.on)}  {_held([past])}{score}")
     for group in _groups(made):
         lines += _lines(group[0], made.today) if len(group) == 1 else _week(group)
     if made.today <= aim.interview:
@@ -294,6 +300,11 @@ def _when(made: Plan) -> str:
     far = {0: "today", 1: "tomorrow"}.get(left, f"in {left} days")
     day = f"{_told(made.aim.interview)} {made.aim.interview.year}"
     return f"Interview on {day}, {far}" if left >= 0 else f"The interview was on {day}"
+
+
+def _held(days: Sequence[Past]) -> str:
+    sessions, questions = sum(len(day.sessions) for day in days), sum(day.questions for day in days)
+    return f"{_many(sessions, 'session')}, {_many(questions, 'question')}" if sessions else "–"
 
 
 def _lines(day: Day, today: date) -> list[str]:
@@ -334,9 +345,16 @@ def _groups(made: Plan) -> list[list[Day]]:
 
 
 def wrapped(text: str, *, start: str = "", indent: int = 0) -> list[str]:
-    """Returns the text in lines of at most 80 columns, cut between words."""
+    """Returns the text in lines of at most 80 columns, cut between words and safe to print."""
+    from mockint.report import bare
+
     return textwrap.wrap(
-        text, WIDE, initial_indent=start, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False
+        bare(text),
+        WIDE,
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

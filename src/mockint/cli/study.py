@@ -57,7 +57,7 @@ def history(
         _plotext()
     settings = settled(config, home, None, {})
     view = _view(settings, as_json=as_json) if trends or not as_json else None
-    found = listing(settings.home, last=last if as_json else last or LAST, view=view, watch=_watch)
+    found = listing(settings.home, last=last if as_json else last or LAST, view=view, watch=watch)
     if as_json:
         typer.echo(found.view or "null" if trends else json.dumps(found.rows))
     elif found.rows:
@@ -81,18 +81,19 @@ def _list(rows: Sequence[Row], more: int) -> None:
     if more:
         earlier = "1 earlier session" if more == 1 else f"{more} earlier sessions"
         typer.echo(f"{earlier}; list them all with: mockint history --last {more + len(rows)}", err=True)
-    typer.echo(f"{'session':<34} {'level':<7} questions  score  signal", err=True)
+    wide = max(len(row["session"]) for row in rows)
+    typer.echo(f"{'session':<{wide}} {'level':<6} answered score signal", err=True)
     lines = []
     for row in rows:
         told = row["signal"] or ("not graded" if row["outcome"] else "unfinished")
         many = f"{row['answered']} of {row['questions']}"
         score = "–" if row["score"] is None else f"{row['score']:.2f}"  # mockint.report would load jinja for it: 50 ms
-        ended = "  (you ended it early)" if row["outcome"] == "quit" else ""
-        lines.append(f"{row['session']:<34} {row['level']:<7} {many:<9}  {score:<5}  {told}{ended}")
+        ended = ", you quit" if row["outcome"] == "quit" else ""
+        lines.append(f"{row['session']:<{wide}} {row['level']:<6} {many:<8} {score:<5} {told}{ended}")
     typer.echo("\n".join(lines))
 
 
-def _watch(count: int) -> AbstractContextManager[Callable[[], None]]:
+def watch(count: int) -> AbstractContextManager[Callable[[], None]]:
     from contextlib import nullcontext
 
     if count < MANY:

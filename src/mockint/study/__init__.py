@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, tzinfo
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # they bring pydantic, and a history that has not changed needs none of it
@@ -60,6 +60,10 @@ class Sitting:
     grader: str
     """`offline`, or the judge's model."""
     answers: tuple[Answered, ...]
+
+    def day(self, zone: tzinfo | None) -> date:
+        """Returns the day on which it began, by the calendar of that zone."""
+        return self.at.astimezone(zone).date()
 
 
 def last_asked(sittings: Iterable[Sitting]) -> dict[str, datetime]:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from zlib import crc32
@@ -21,6 +21,7 @@ from zlib import crc32
 from mockint import __version__
 from mockint.clock import SystemClock
 from mockint.errors import SessionError
+from mockint.files import own
 from mockint.study import Answered, Rating, Sitting
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAYOUT = 1
+LAYOUT = 2
 """Counts up with each change of the tables or of what is kept in them."""
 BATCH = 200
 """Sessions that are read before they are written: a rebuild that is broken off goes on from there."""
@@ -110,14 +111,16 @@ class Listing:
     """The text that was asked for; empty when nothing is graded."""
 
 
-def sittings(home: Home, *, damaged: Callable[[SessionError], None] | None = None) -> list[Sitting]:
+def sittings(
+    home: Home, *, damaged: Callable[[SessionError], None] | None = None, watch: Watch | None = None
+) -> list[Sitting]:
     """Returns the graded interviews, each with its newest grade, in the order of time; `damaged` is told of those that cannot be read."""
 
     def work(database: sqlite3.Connection) -> tuple[list[Sitting], list[SessionError]]:
         return _all_sittings(database), _problems(database, home.sessions, graded=True)
 
     nothing: tuple[list[Sitting], list[SessionError]] = ([], [])
-    found, problems = _done(home.path, work, None, nothing)
+    found, problems = _done(home.path, work, watch, nothing)
     if damaged:
         for problem in problems:
             damaged(problem)
@@ -131,7 +134,7 @@ def listing(home: Path, *, last: int | None = None, view: View | None = None, wa
         (total,) = database.execute("SELECT count(*) FROM session WHERE listed").fetchone()
         lines = database.execute(
             "SELECT line FROM session LEFT JOIN content USING (id) WHERE listed ORDER BY id DESC LIMIT ?",
-            [-1 if last is None else last],
+            [total if last is None else min(last, total)],
         ).fetchall()
         with _unpacking():
             rows: list[Row] = json.loads(b"[" + b",".join(line for (line,) in reversed(lines)) + b"]")
@@ -173,7 +176,7 @@ def _done(home: Path, work: Callable[[sqlite3.Connection], T], watch: Watch | No
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own(path.parent)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
@@ -268,17 +271,23 @@ def _problems(database: sqlite3.Connection, sessions: Path, *, graded: bool = Fa
 
 
 def _scan(sessions: Path) -> dict[str, tuple[int, int, int]]:
-    """Returns of each session the size and the time of its log, and the time of its grades folder."""
+    """Returns of each session the size and the time of its log, and the time of its grades folder.
+
+    A folder whose name cannot be printed is none that mockint made, and neither a terminal nor the index could hold it.
+    """
     found = {}
     try:
         names = os.listdir(sessions)  # noqa: PTH208 (a path object for each of 10,000 names costs more than the rest)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     top = f"{sessions}/"
-    for name in names:
+    for name in filter(str.isprintable, names):
         try:
             log = os.stat(f"{top}{name}/{_LOG}")  # noqa: PTH116
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # reading it will say why
+            found[name] = (0, 0, 0)
             continue
         try:
             grades = os.stat(f"{top}{name}/grades").st_mtime_ns  # noqa: PTH116
@@ -316,7 +325,8 @@ def _refresh(
         for start in range(0, len(changed), BATCH):
             read = []
             for name in changed[start : start + BATCH]:
-                read.append(_read(home, name))
+                with suppress(FileNotFoundError):  # it was taken away meanwhile
+                    read.append(_read(home, name))
                 step()
             with _writing(database):
                 for entry in read:
@@ -382,6 +392,8 @@ def _read(home: Path, name: str) -> _Entry:
         sitting = _bytes(astuple(_sat(name, transcript, grade))) if grade else None
     except SessionError as exc:
         problem = _bytes([exc.what.replace(str(store.sessions), _HOME), exc.hint])
+        if isinstance(exc.__cause__, OSError):  # rights or a drive that come back change neither size nor time
+            settled = _NEVER
     return _Entry(name, settled, newest, bool(files), line, sitting, problem)
 
 
@@ -434,9 +446,12 @@ def _sat(name: str, transcript: Transcript, grade: Grade) -> Sitting:
                 tuple(ratings),
             )
         )
+    at = transcript.started.at
     return Sitting(
         name,
-        transcript.started.at,
+        at.astimezone(UTC)
+        if at.tzinfo
+        else at.replace(tzinfo=UTC),  # a log from elsewhere may have another zone, or none
         grade.target_level,
         grade.signal,
         grade.score,

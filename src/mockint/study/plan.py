@@ -18,7 +18,8 @@ from pydantic import Field, ValidationError
 from mockint.bank import Bank, Loop, Question, Round, Track, choose, choose_loop
 from mockint.content import Frozen
 from mockint.errors import SessionError, UsageError
-from mockint.rubric import Slug, TargetLevel
+from mockint.files import own
+from mockint.rubric import TargetLevel
 from mockint.store import write
 from mockint.study import Sitting, last_asked
 from mockint.study.review import Choice, Due, Siblings, choose_review, due, outlook
@@ -38,6 +39,8 @@ DONE = 0.4
 """Share of a session's minutes that must be answered for it to count as done."""
 UNKNOWN = 0.5
 """The score that is taken for a track that is planned before and not graded yet."""
+MOST_DAYS = 366
+"""How far off an interview may be."""
 STRONG = 0.8
 """The score from which a track needs no repetition once the bank has nothing new on it."""
 
@@ -47,7 +50,7 @@ class Aim(Frozen):
 
     format: Literal[1] = 1
     interview: date
-    loop: Slug | None = None
+    loop: str | None = None
     tracks: tuple[Track, ...] = ()
     minutes_a_day: int = Field(default=45, ge=15, le=480)
     level: TargetLevel
@@ -97,9 +100,7 @@ class Plan:
     @property
     def next(self) -> Slot | None:
         """Today's next session; None when all of today's is done."""
-        if not self.days or self.days[0].on != self.today:
-            return None
-        return next((slot for slot in self.days[0].slots if not slot.done), None)
+        return next((slot for day in self.days[:1] for slot in day.slots if not slot.done), None)
 
 
 def lay_out(
@@ -110,19 +111,26 @@ def lay_out(
     What today holds follows from the days before it, so that it stays as it is while its sessions are held.
 
     Raises:
-        UsageError: no question of the loop or of the tracks is asked at this level.
+        UsageError: no question of the loop or of the tracks is asked at this level, or the interview is too far off.
     """
-    course = _Course(aim, bank, now, loop, siblings)
     today = now.date()
-    before = [sitting for sitting in sittings if course.day(sitting) < today]
-    todays = [sitting for sitting in sittings if course.day(sitting) == today]
-    past = tuple(course.gone_by(sittings, aim.since + timedelta(n)) for n in range((today - aim.since).days))
-    last = max(aim.interview - timedelta(1), today)
-    dates = [today + timedelta(n) for n in range((last - today).days + 1)] if today <= aim.interview else []
+    if (aim.interview - today).days > MOST_DAYS:
+        raise UsageError(
+            f"{aim.interview} is more than a year off: today is {today}.",
+            hint="Give the interview's day, or any day within a year: mockint plan --date DATE",
+        )
+    course = _Course(aim, bank, now, loop, siblings)
+    held: dict[date, list[Sitting]] = {}
+    for sitting in sittings:
+        held.setdefault(sitting.day(now.tzinfo), []).append(sitting)
+    before = [sitting for on, some in held.items() if on < today for sitting in some]
+    todays = held.get(today, [])
+    past = [_past(on, held.get(on, [])) for on in _dates(aim.since, min(today - timedelta(1), aim.interview))]
+    dates = _dates(today, max(aim.interview - timedelta(1), today)) if today <= aim.interview else []
     days = [Day(on, slots) for on, slots in course.days(dates, before, todays)]
     if days:
         days[0] = replace(days[0], slots=course.ticked(days[0].slots, todays))
-    return Plan(aim, today, past, tuple(days), tuple(dict.fromkeys(course.notes)))
+    return Plan(aim, today, tuple(past), tuple(days), tuple(dict.fromkeys(course.notes)))
 
 
 def draw(
@@ -150,32 +158,24 @@ def draw(
         [name for name in bank.questions if name not in asked and name in alike],
         [name for name in bank.questions if name not in asked and name not in alike | named],
         [name for name in bank.questions if name not in asked and name in named],
-        *([name] for name in sorted(asked, key=lambda name: (asked[name], name)) if name in bank.questions),
+        [name for name in bank.questions if name in asked],
     ]
     chosen: list[Question] = []
     for pile in piles:
         left = minutes - sum(question.minutes for question in chosen)
         part = replace(bank, questions={name: bank.question(name) for name in pile})
         if any(q.track in wanted and level in q.levels and q.minutes <= left for q in part.questions.values()):
-            chosen += choose(part, tracks=wanted, level=level, minutes=left, count=None, seed=seed)
+            chosen += choose(part, tracks=wanted, level=level, minutes=left, count=None, seed=seed, asked=asked)
     return tuple(chosen) or choose(bank, tracks=wanted, level=level, minutes=minutes, count=None, seed=seed)
 
 
 def draw_mock(
     bank: Bank, loop: Loop, titles: Iterable[str], *, level: TargetLevel, seed: int, sittings: Iterable[Sitting]
 ) -> tuple[Question, ...]:
-    """Draws the questions of these rounds of the loop: such as were not asked yet, as far as there are enough of them."""
+    """Draws the questions of these rounds of the loop: such as were not asked yet, then those that were asked longest ago."""
     wanted = set(titles)
-    rounds = tuple(one for one in loop.rounds if one.title in wanted)
-    part = loop.model_copy(update={"rounds": rounds})
-    kept = {name for one in rounds for name in one.questions} | (bank.questions.keys() - last_asked(sittings).keys())
-    unasked = replace(bank, questions={name: one for name, one in bank.questions.items() if name in kept})
-    usual = choose_loop(bank, part, level=level, seed=seed)
-    try:
-        new = choose_loop(unasked, part, level=level, seed=seed)
-    except UsageError:
-        return usual
-    return new if len(new) >= len(usual) else usual
+    part = loop.model_copy(update={"rounds": tuple(one for one in loop.rounds if one.title in wanted)})
+    return choose_loop(bank, part, level=level, seed=seed, asked=last_asked(sittings))
 
 
 def load_aim(home: Path) -> Aim | None:
@@ -187,14 +187,15 @@ def load_aim(home: Path) -> Aim | None:
         return None
     except ValidationError as exc:
         first = exc.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
         raise SessionError(
-            f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
+            f"{path} is damaged: {where}{first['msg']}.",
             hint="Make the plan again with: mockint plan --date DATE, or end it with: mockint plan --drop",
         ) from exc
 
 
 def keep_aim(home: Path, aim: Aim) -> None:
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own(home)
     write(home / "plan.json", aim.model_dump_json(indent=1) + "\n")
 
 
@@ -235,6 +236,17 @@ def brief(slot: Slot) -> str:
     return f"{slot.what}, {slot.minutes} min"
 
 
+def _dates(first: date, last: date) -> list[date]:
+    return [first + timedelta(n) for n in range((last - first).days + 1)]
+
+
+def _past(on: date, held: Sequence[Sitting]) -> Past:
+    answers = [answer for sitting in held for answer in sitting.answers if answer.state in ("graded", "ungraded")]
+    scores = [answer.score for answer in answers if answer.score is not None]
+    mean = round(sum(scores) / len(scores), 4) if scores else None
+    return Past(on, tuple(sitting.session for sitting in held), len(answers), mean)
+
+
 @dataclass
 class _Standing:
     """How each track stands at one point of the plan."""
@@ -257,32 +269,28 @@ class _Course:
         self.notes: list[str] = []
         self.dry = False
         """Whether the bank has nothing new left."""
+        self.pool: dict[str, list[Question]] = {}
+        """By track, the questions that are asked at the level."""
+        for question in bank.questions.values():
+            if aim.level in question.levels:
+                self.pool.setdefault(question.track, []).append(question)
         self.rounds = self._rounds()
         self.shares = self._shares()
-
-    def day(self, sitting: Sitting) -> date:
-        return sitting.at.astimezone(self.now.tzinfo).date()
-
-    def gone_by(self, sittings: Sequence[Sitting], on: date) -> Past:
-        held = [sitting for sitting in sittings if self.day(sitting) == on]
-        answers = [answer for sitting in held for answer in sitting.answers if answer.state in ("graded", "ungraded")]
-        scores = [answer.score for answer in answers if answer.score is not None]
-        mean = round(sum(scores) / len(scores), 4) if scores else None
-        return Past(on, tuple(sitting.session for sitting in held), len(answers), mean)
 
     def days(
         self, dates: Sequence[date], before: Sequence[Sitting], todays: Sequence[Sitting]
     ) -> Iterable[tuple[date, tuple[Slot, ...]]]:
         if not dates:
             return
-        first = self._day(dates, 0, self._standing(before), self._queue(before), brought=False, history=before)
+        queue = due(before, self.bank, self.now, siblings=self.siblings)
+        first = self._day(dates, 0, self._standing(before), queue, brought=False, history=before)
         yield dates[0], first
         every = [*before, *todays]
         standing = self._standing(every)
         practised = False
         for slot in first:
             practised = practised or slot.kind in ("practice", "mock")
-            if not self._match((slot,), todays)[0].done:
+            if not self.ticked((slot,), todays)[0].done:
                 self._give(standing, slot)
         later = outlook(every, self.bank, self.now, siblings=self.siblings)
         for number in range(1, len(dates)):
@@ -296,9 +304,6 @@ class _Course:
         if len(dates) > 2 and (unseen := [track for track in self._ranked(standing) if track not in standing.score]):
             self.notes.append(f"The days have no room for {', '.join(unseen)}; more minutes a day would make it.")
 
-    def ticked(self, slots: tuple[Slot, ...], todays: Sequence[Sitting]) -> tuple[Slot, ...]:
-        return self._match(slots, todays)
-
     def _day(
         self,
         dates: Sequence[date],
@@ -310,9 +315,9 @@ class _Course:
         history: Sequence[Sitting],
     ) -> tuple[Slot, ...]:
         to_go = len(dates) - number
-        if to_go == 1 and (history or number):
-            return self._light(history, number)
         if to_go == 1:
+            if light := self._light(history, number):
+                return (light,)
             self.notes.append("Nothing is there to review, so the one day that is left goes to a mock.")
         if to_go <= 2:
             mock = self._mock(standing, self.aim.minutes_a_day)
@@ -337,9 +342,6 @@ class _Course:
 
     # What is due
 
-    def _queue(self, sittings: Sequence[Sitting]) -> list[Due]:
-        return due(sittings, self.bank, self.now, siblings=self.siblings)
-
     def _chosen(self, queue: Sequence[Due], minutes: int, history: Sequence[Sitting]) -> list[Choice]:
         return choose_review(
             queue, self.bank, sittings=history, level=self.aim.level, minutes=minutes, siblings=self.siblings
@@ -356,15 +358,15 @@ class _Course:
             return Slot("review", minutes, "review", "what the days before bring back")
         return Slot("review", minutes, "review", f"{_due(queue)}; first {_point(chosen[0].tests[0])}")
 
-    def _light(self, history: Sequence[Sitting], number: int) -> tuple[Slot, ...]:
+    def _light(self, history: Sequence[Sitting], number: int) -> Slot | None:
         most = min(LIGHT, self.aim.minutes_a_day)
         why = "a last look at what is weakest, nothing new"
         if number:
-            return (Slot("light", most, "light review", why),)
+            return Slot("light", most, "light review", why)
         chosen = self._chosen(outlook(history, self.bank, self.now, siblings=self.siblings), most, history)
         if not chosen:
-            return ()
-        return (Slot("light", _minutes(chosen), "light review", f"{why}; first {_point(chosen[0].tests[0])}"),)
+            return None
+        return Slot("light", _minutes(chosen), "light review", f"{why}; first {_point(chosen[0].tests[0])}")
 
     # The loop
 
@@ -385,12 +387,10 @@ class _Course:
             for track, share in _round_shares(one, self.bank, self.aim.level).items():
                 weights[track] = weights.get(track, 0) + share * one.minutes
         if not self.loop:
-            at_level = [question for question in self.bank.questions.values() if self.aim.level in question.levels]
-            for track in self.aim.tracks or dict.fromkeys(question.track for question in at_level):
-                mine = [question for question in at_level if question.track == track]
-                weights[track] = 1.0 if self.aim.tracks else float(len(mine))
+            for track in self.aim.tracks or self.pool:
+                weights[track] = 1.0 if self.aim.tracks else float(len(self.pool[track]))
         for track in list(weights):
-            if not any(q.track == track and self.aim.level in q.levels for q in self.bank.questions.values()):
+            if track not in self.pool:
                 del weights[track]
                 self.notes.append(f"The track {track} has no question at level {self.aim.level} and is left out.")
         if not weights:
@@ -401,9 +401,10 @@ class _Course:
 
     def _mock(self, standing: _Standing, most: int) -> Slot:
         """Returns the whole loop, or its rounds that fill the minutes best, those of weak tracks before others."""
+        there = self._minutes(self.shares)
         if not self.loop:
-            minutes = min(most, 60)
-            return Slot("mock", minutes, "mock", "a rehearsal over all the tracks", tracks=tuple(self.shares))
+            over = "a rehearsal over all the tracks" if len(self.shares) > 1 else "a rehearsal"
+            return Slot("mock", min(most, 60, there), "mock", over, tracks=tuple(self.shares))
         sets = [
             some
             for count in range(1, len(self.rounds) + 1)
@@ -415,7 +416,7 @@ class _Course:
             self.notes.append(
                 f"No round of {self.loop.name} fits {most} minutes (the shortest takes {shortest}): its mock is a mixed one."
             )
-            return Slot("mock", most, "mock", "no whole round fits a day", tracks=tuple(self.shares))
+            return Slot("mock", min(most, there), "mock", "no whole round fits a day", tracks=tuple(self.shares))
         chosen = max(sets, key=lambda some: (sum(one.minutes for one in some), self._weakness(some, standing)))
         minutes = sum(one.minutes for one in chosen)
         titles = tuple(one.title for one in chosen)
@@ -453,11 +454,7 @@ class _Course:
             if mine:
                 standing.score[track] = sum(scores) / len(scores) if scores else UNKNOWN
                 standing.given[track] = sum(minutes for _, minutes in mine)
-            standing.fresh[track] = sum(
-                question.minutes
-                for question in self.bank.questions.values()
-                if question.track == track and self.aim.level in question.levels and question.id not in newest
-            )
+            standing.fresh[track] = sum(q.minutes for q in self.pool[track] if q.id not in newest)
         return standing
 
     def _practice(self, standing: _Standing, minutes: int, *, days_left: int) -> list[Slot]:
@@ -475,21 +472,24 @@ class _Course:
                 break
             slots.append(slot)
             self._give(shadow, slot)
-        if not slots and (again := self._again(standing, lengths[0])):
+        if not slots and self.dry and (again := self._again(standing, lengths[0])):
             return [again]
         return slots
 
     def _again(self, standing: _Standing, minutes: int) -> Slot | None:
         """Returns a session on the weakest tracks, once the bank has nothing new."""
-        weak = [track for track in self._ranked(standing) if standing.score.get(track, 0.0) < STRONG][:2]
-        there = sum(q.minutes for q in self.bank.questions.values() if q.track in weak and self.aim.level in q.levels)
+        weak = [track for track in self._ranked(standing) if standing.score.get(track, 0.0) < STRONG]
+        weak = [track for track in weak if self._least(track) <= minutes][:2]
+        if not weak:
+            return None
         why = "nothing new is left; asked longest ago first"
-        return Slot("practice", min(minutes, there), ", ".join(weak), why, tracks=tuple(weak)) if weak else None
+        return Slot("practice", min(minutes, self._minutes(weak)), ", ".join(weak), why, tracks=tuple(weak))
 
     def _session(self, standing: _Standing, minutes: int, *, sessions_left: int) -> Slot | None:
-        ranked = [track for track in self._ranked(standing) if standing.fresh.get(track, 0) >= LEAST]
+        fresh = [track for track in self._ranked(standing) if standing.fresh[track] >= self._least(track)]
+        ranked = [track for track in fresh if self._least(track) <= minutes]
         if not ranked:
-            self.dry = True
+            self.dry = self.dry or not fresh
             return None
         unseen = sum(track not in standing.score for track in ranked)
         count = max(1, min(ceil(unseen / sessions_left), minutes // DEEP))
@@ -498,6 +498,14 @@ class _Course:
             chosen.append(ranked[len(chosen)])
         length = min(minutes, sum(standing.fresh[track] for track in chosen))
         return Slot("practice", length, ", ".join(chosen), self._because(chosen, standing), tracks=tuple(chosen))
+
+    def _minutes(self, tracks: Iterable[str]) -> int:
+        """Returns the minutes of all the questions on these tracks."""
+        return sum(question.minutes for track in tracks for question in self.pool[track])
+
+    def _least(self, track: str) -> int:
+        """Returns the minutes of the shortest session on a track."""
+        return max(LEAST, min(question.minutes for question in self.pool[track]))
 
     def _ranked(self, standing: _Standing) -> list[str]:
         """Returns the tracks: those not seen first, then by what the loop gives them, how weak they are and how little they had."""
@@ -521,12 +529,12 @@ class _Course:
         for track in slot.tracks if slot.kind == "practice" else ():
             part = slot.minutes / len(slot.tracks)
             standing.given[track] = standing.given.get(track, 0.0) + part
-            standing.fresh[track] = max(0, standing.fresh.get(track, 0) - ceil(part))
+            standing.fresh[track] = max(0, standing.fresh[track] - ceil(part))
             standing.score.setdefault(track, UNKNOWN)
 
     # What was done
 
-    def _match(self, slots: tuple[Slot, ...], held: Sequence[Sitting]) -> tuple[Slot, ...]:
+    def ticked(self, slots: tuple[Slot, ...], held: Sequence[Sitting]) -> tuple[Slot, ...]:
         """Ticks each session off for which one was held that is like it, in the order of time."""
         ticked = list(slots)
         for sitting in sorted(held, key=lambda sitting: sitting.at):

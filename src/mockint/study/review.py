@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,8 @@ Siblings = Mapping[Key, tuple[Key, ...]]
 ALIKE, ALIKE_WITHOUT_TOPIC = 0.18, 0.23
 """Cosines from which two criteria ask for the same thing: of questions that share a topic, and of others. Chosen by reading pairs of the
 bank: below them the pairs share words and not the thing asked for."""
+AT_ONCE = 500
+"""Criteria that are compared with all others in one go: memory does not grow with the square of the bank."""
 
 _ORDINAL = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 _RATINGS: dict[Recall, fsrs.Rating] = {
@@ -60,7 +62,7 @@ class Due:
     seen: date
     on: date
     retrievability: float
-    """The chance, from 0 to 1, that it would still come at the end of the day that was asked about."""
+    """The chance, from 0 to 1, that it would still come on the day that was asked about."""
     misses: int = 0
     """How often in a row it was missed, up to now."""
 
@@ -104,17 +106,15 @@ class Choice:
 
 
 def due(sittings: Iterable[Sitting], bank: Bank, now: datetime, *, siblings: Siblings | None = None) -> list[Due]:
-    """Returns what is due by the end of the local day of `now` (a local time with its zone), the most urgent first."""
+    """Returns what is due on the local day of `now` (a local time with its zone), the most urgent first."""
     return [one for one in outlook(sittings, bank, now, siblings=siblings) if one.on <= now.date()]
 
 
 def outlook(sittings: Iterable[Sitting], bank: Bank, now: datetime, *, siblings: Siblings | None = None) -> list[Due]:
     """Returns every criterion that has been rated and is still in the bank, the most urgent first, due or not."""
-    # The chance is counted in whole days: at the day's end, yesterday evening's miss is a day old whatever the hour is.
-    end = now.replace(hour=23, minute=59, second=59)
     rubrics: dict[str, Rubric] = {}
     found = []
-    for (question, criterion), memory in _remembered(sittings, siblings or {}).items():
+    for (question, criterion), memory in _remembered(sittings, siblings or {}, now.tzinfo).items():
         if question not in bank.questions:
             continue
         if question not in rubrics:
@@ -126,9 +126,9 @@ def outlook(sittings: Iterable[Sitting], bank: Bank, now: datetime, *, siblings:
                     criterion,
                     memory.weight,
                     memory.last,
-                    seen=memory.seen.astimezone(now.tzinfo).date(),
-                    on=memory.card.due.astimezone(now.tzinfo).date(),
-                    retrievability=round(_SCHEDULER.get_card_retrievability(memory.card, end), 4),
+                    seen=memory.seen,
+                    on=memory.card.due.date(),
+                    retrievability=round(_SCHEDULER.get_card_retrievability(memory.card, _moment(now.date())), 4),
                     misses=memory.misses,
                 )
             )
@@ -147,12 +147,12 @@ def choose_review(
     """Draws the questions that test most of what is urgent in these minutes.
 
     A criterion that was missed is asked from another side where the bank has one at this level: of its own question and the siblings',
-    the one that was asked longest ago. Anything else is asked by its own question.
+    the one that was asked longest ago and fits the minutes. Anything else is asked by its own question.
     """
     asked = last_asked(sittings)
     sides: dict[str, list[tuple[Due, str]]] = {}
     for one in queue:
-        question, criterion = _side(one, bank, asked, level, siblings or {})
+        question, criterion = _side(one, bank, asked, level, minutes, siblings or {})
         sides.setdefault(question, []).append((one, criterion))
     chosen: list[Choice] = []
     left = minutes
@@ -224,7 +224,7 @@ class _Memory:
     card: fsrs.Card
     weight: float
     last: Recall
-    seen: datetime
+    seen: date
     misses: int
 
 
@@ -233,35 +233,41 @@ _KEPT: TypeAdapter[tuple[str, list[tuple[Key, tuple[Key, ...]]]]] = TypeAdapter(
 )
 
 
-def _remembered(sittings: Iterable[Sitting], siblings: Siblings) -> dict[Key, _Memory]:
+def _remembered(sittings: Iterable[Sitting], siblings: Siblings, zone: tzinfo | None) -> dict[Key, _Memory]:
     """Folds the grades. What was missed and is then rated on a sibling was tested by it: that rating is its own too, at most as met."""
     memories: dict[Key, _Memory] = {}
     for sitting in sorted(sittings, key=lambda sitting: (sitting.at, sitting.session)):
-        before = dict(memories)
+        before, day = dict(memories), sitting.day(zone)
         fresh: dict[Key, _Memory] = {}
         for answer in sitting.answers:
             for rating in answer.ratings:
                 if (how := recall(answer, rating)) is not None:
                     key = (answer.question, rating.criterion)
-                    fresh[key] = _reviewed(before.get(key), how, rating.weight, sitting.at)
+                    fresh[key] = _reviewed(before.get(key), how, rating.weight, day)
         for key, memory in list(fresh.items()):
             for other in siblings.get(key, ()):
                 if other in before and other not in fresh and before[other].last == "missed":
                     how = "met" if memory.last == "mastered" else memory.last
-                    fresh[other] = _reviewed(before[other], how, before[other].weight, sitting.at)
+                    fresh[other] = _reviewed(before[other], how, before[other].weight, day)
         memories |= fresh
     return memories
 
 
-def _reviewed(memory: _Memory | None, how: Recall, weight: float, at: datetime) -> _Memory:
+def _reviewed(memory: _Memory | None, how: Recall, weight: float, day: date) -> _Memory:
+    at = _moment(day)
     card = memory.card if memory else fsrs.Card(card_id=0, due=at)  # without an id, the card waits for one
     card, _ = _SCHEDULER.review_card(card, _RATINGS[how], at)
     misses = (memory.misses if memory else 0) + 1 if how == "missed" else 0
-    return _Memory(card, weight, how, at, misses)
+    return _Memory(card, weight, how, day, misses)
+
+
+def _moment(day: date) -> datetime:
+    """Returns a day as the scheduler takes it, which counts in whole 24 hours: the morning after an evening is a day later."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _side(
-    one: Due, bank: Bank, asked: Mapping[str, datetime], level: TargetLevel, siblings: Siblings
+    one: Due, bank: Bank, asked: Mapping[str, datetime], level: TargetLevel, minutes: int, siblings: Siblings
 ) -> tuple[str, str]:
     """Returns the question, with its criterion, that tests what is due."""
     if one.last != "missed":
@@ -269,7 +275,8 @@ def _side(
     others = [
         key for key in siblings.get(one.key, ()) if key[0] in bank.questions and level in bank.question(key[0]).levels
     ]
-    return min((*others, one.key), key=lambda key: asked[key[0]].timestamp() if key[0] in asked else 0.0)
+    fitting = [key for key in (*others, one.key) if bank.question(key[0]).minutes <= minutes]
+    return min(fitting, key=lambda key: asked[key[0]].timestamp() if key[0] in asked else 0.0, default=one.key)
 
 
 def _choice(question: Question, tests: Sequence[tuple[Due, str]]) -> Choice:
@@ -291,13 +298,15 @@ def _alike(texts: Mapping[Key, str], topics: Mapping[str, Sequence[str]]) -> dic
 
     keys = list(texts)
     words = TfidfVectorizer(sublinear_tf=True, analyzer=_terms).fit_transform(texts.values())
-    near = (words @ words.T).tocoo()
     found: dict[Key, list[tuple[float, Key]]] = {}
-    for row, column, cosine in zip(near.row, near.col, near.data, strict=True):
-        one, other = keys[row], keys[column]
-        shared = bool(set(topics[one[0]]) & set(topics[other[0]]))
-        if one[0] != other[0] and cosine >= (ALIKE if shared else ALIKE_WITHOUT_TOPIC):
-            found.setdefault(one, []).append((-round(float(cosine), 6), other))
+    for start in range(0, len(keys), AT_ONCE):
+        near = (words[start : start + AT_ONCE] @ words.T).tocoo()
+        close = near.data >= min(ALIKE, ALIKE_WITHOUT_TOPIC)
+        for row, column, cosine in zip(near.row[close], near.col[close], near.data[close], strict=True):
+            one, other = keys[start + row], keys[column]
+            shared = bool(set(topics[one[0]]) & set(topics[other[0]]))
+            if one[0] != other[0] and cosine >= (ALIKE if shared else ALIKE_WITHOUT_TOPIC):
+                found.setdefault(one, []).append((-round(float(cosine), 6), other))
     return {key: tuple(other for _, other in sorted(found[key])) for key in keys if key in found}
 
 

@@ -271,7 +271,9 @@ def self_rating(sittings: Sequence[Sitting], *, noise: float) -> SelfRating | No
 
 
 def readiness(sittings: Sequence[Sitting], *, noise: float, level: TargetLevel, bands: Sequence[Band]) -> Readiness:
-    """Returns a word for the target level, from the last WINDOW sittings that were held at it or above it.
+    """Returns a word for the target level, from the last WINDOW sittings that were held at it or above it and have a score.
+
+    The sittings come in the order of time.
 
     - not enough to say: fewer than LEAST_ANSWERS graded answers, or than LEAST_TRACKS tracks;
     - ready: the mean score lies in the hire band even if the grader was too kind, no track's mean lies below it even if the grader was
@@ -279,16 +281,15 @@ def readiness(sittings: Sequence[Sitting], *, noise: float, level: TargetLevel, 
     - nearly: the mean score, or what it would be if the grader was too strict, lies in the hire band;
     - not yet: neither does.
     """
-    last = [sitting for sitting in sittings if reaches(sitting.level, level)][-WINDOW:]
+    held = [one for one in sittings if reaches(one.level, level)]
+    last = [one for one in held if any(answer.score is not None for answer in one.answers)][-WINDOW:]
     scored = [(answer.track, answer.score) for one in last for answer in one.answers if answer.score is not None]
     tracks = tuple(sorted({track for track, _ in scored}))
     hire_from = next((band.from_score for band in bands if band.signal in HIRES), 1.0)
     hired = sum(one.signal in HIRES for one in last)
     score = _mean([score for _, score in scored], noise) if scored else None
     word, why = _readiness(score, scored, tracks, noise, hire_from, hired, len(last))
-    return Readiness(
-        level, word, why, len(last), len(scored), tracks, score, hire_from, hired, _graders(reversed(last))
-    )
+    return Readiness(level, word, why, len(last), len(scored), tracks, score, hire_from, hired, _graders(last))
 
 
 def _readiness(
