@@ -24,6 +24,7 @@ from mockint.batch import Answer, part_of, read_lines, read_text
 from mockint.clock import Clock
 from mockint.content import Frozen, digest, near
 from mockint.errors import ContentError, UsageError
+from mockint.files import own
 from mockint.grades import Grade, Scored
 from mockint.grading import Grader
 from mockint.grading.grader import AT_ONCE, Calls, grade_parts
@@ -456,7 +457,7 @@ def keep(folder: Path, trial: Trial, found: Agreement, *, clock: Clock) -> Calib
     from mockint.store import write
 
     made = Calibration(at=clock.now(), stamp=trial.stamp, agreement=found, usage=trial.usage)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own(folder)
     write(folder / f"{digest(trial.stamp)[7:23]}.json", made.model_dump_json(indent=1) + "\n")
     return made
 

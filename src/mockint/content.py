@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mockint.errors import ContentError
+from mockint.files import own, write_whole
 
 T = TypeVar("T")
 M = TypeVar("M", bound="BaseModel")
@@ -151,10 +151,8 @@ def load_all(paths: Sequence[Path], kind: type[M], *, cache: Path | None = None)
 def write_cache(path: Path, data: bytes) -> None:
     """Writes a file that can be deleted and comes back: a folder that cannot be written to is no failure."""
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_bytes(data)
-        part.replace(path)
+        own(path.parent)
+        write_whole(path, [data])
 
 
 def read(path: Path, kind: type[T]) -> Document[T]:

@@ -1,4 +1,5 @@
-"""The only place that opens answers, grades and tables by their address: a path of this machine, or a URL of any store that fsspec reaches.
+"""The only place that writes whole files, and that opens answers, grades and tables by their address: a path of this machine, or a URL of any
+store that fsspec reaches.
 
 fsspec costs 60 ms and its S3 part more, so it is loaded for a URL alone. Keys and endpoints come from the stores' own variables.
 """
@@ -6,7 +7,9 @@ fsspec costs 60 ms and its S3 part more, so it is loaded for a URL alone. Keys a
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -60,8 +63,46 @@ def listing(folder: str | Path, ending: str) -> list[str]:
         return sorted(str(store.unstrip_protocol(name)) for name in found if str(name).endswith(ending))
 
 
+def own(folder: Path) -> Path:
+    """Makes a folder that only its owner can enter, and likewise those above it that are missing. Raises OSError."""
+    if not folder.is_dir():
+        own(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def write_whole(path: Path, pieces: Iterable[bytes], *, exclusive: bool = False) -> None:
+    """Writes a whole file of this machine that only its owner can read, through to the disk, or nothing of it.
+
+    Args:
+        exclusive: leaves a file that is there.
+
+    Raises:
+        OSError: it cannot be written; FileExistsError when it is there and is to be left.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(pieces)
+            file.flush()
+            os.fsync(file.fileno())
+        if exclusive:
+            os.link(part, path)
+        else:
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened, nor need its names be written through
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def put(place: str | Path, data: bytes) -> None:
-    """Writes a whole file, or nothing of it.
+    """Writes a whole file, or nothing of it; one of this machine only its owner can read.
 
     Raises:
         UsageError: it cannot be written.
@@ -71,11 +112,8 @@ def put(place: str | Path, data: bytes) -> None:
             store, path = _store(place)
             store.pipe_file(path, data)
             return
-        path_here = Path(place)
-        path_here.parent.mkdir(parents=True, exist_ok=True)
-        part = path_here.with_name(f".{path_here.name}.part")
-        part.write_bytes(data)
-        part.replace(path_here)
+        own(Path(place).parent)
+        write_whole(Path(place), [data])
 
 
 def stretch(place: str | Path, start: int, length: int) -> bytes:

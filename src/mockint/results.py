@@ -185,7 +185,7 @@ class Parts:
         self._number = max((int(Path(name).stem) for name in self._known if Path(name).stem.isdigit()), default=0) + 1
         self._waiting: list[bytes] = []
         self._size, self._since = 0, clock.seconds()
-        unsent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.own(unsent)
         self._unsent_path = unsent / f"{digest(folder)[7:23]}.jsonl"
         self._unsent = OneFile(self._unsent_path)
         self._waiting = [line for _, line in self._unsent.before()]

@@ -31,6 +31,7 @@ from pydantic import Field, ValidationError
 from mockint.content import Frozen, digest
 from mockint.errors import SessionError, UsageError
 from mockint.events import EVENT, Event, ModelCalled, Planned, SessionStarted
+from mockint.files import own, put, write_whole
 from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Scored
 from mockint.grading import Flagged, Opinion, Rated, Unrated, Words
 from mockint.grading.grader import replies_digest
@@ -167,29 +168,6 @@ def _packed(name: str, files: Mapping[str, bytes], *, took: Took | None = None, 
     return Export(name, packed.getvalue(), manifest, took)
 
 
-def put(path: Path, data: bytes) -> None:
-    """Writes a whole file that only its owner can read, or nothing of it. Raises UsageError."""
-    part: Path | None = None
-    try:
-        descriptor, made = tempfile.mkstemp(dir=path.parent, prefix=".mockint.", suffix=".part")
-        part = Path(made)
-        _write(descriptor, data)
-        part.replace(path)
-    except OSError as exc:
-        raise UsageError(f"{path} cannot be written: {exc.strerror}.", hint="Name another file.") from exc
-    finally:
-        if part:
-            part.unlink(missing_ok=True)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    """Writes through to the disk, and closes."""
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 # In
 
 
@@ -219,12 +197,12 @@ def unpack(path: Path, home: Home, note: Callable[[str], None] = lambda _: None)
         return name
     part: Path | None = None
     try:
-        home.sessions.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own(home.sessions)
         # Not where sessions are looked for.
         part = Path(tempfile.mkdtemp(dir=home.path, prefix=f".{name}.", suffix=".part"))
         for file, data in files.items():
-            (part / file).parent.mkdir(mode=0o700, exist_ok=True)
-            _write(os.open(part / file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), data)
+            own((part / file).parent)
+            write_whole(part / file, [data])
         _check(path, name, part)
         part.rename(folder)
     except OSError as exc:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pydantic import ValidationError
 from mockint.content import near
 from mockint.errors import SessionError
 from mockint.events import EVENT, Event, SessionFinished, SessionStarted
+from mockint.files import own, write_whole
 from mockint.grades import Grade
 
 LOG = "events.jsonl"
@@ -82,7 +82,7 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own(path.parent)
         self._lock = filelock.FileLock(path.parent / "lock", mode=0o600)
         try:
             self._lock.acquire(blocking=False)
@@ -225,8 +225,7 @@ class Home:
 
     def add_grade(self, name: str, grade: Grade) -> Path:
         """Writes a grade beside those that are there and returns its path."""
-        folder = self.sessions / name / "grades"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = own(self.sessions / name / "grades")
         while True:
             number = max((int(file.stem) for file in self.grade_files(name)), default=0) + 1
             path = folder / f"{number:04}.json"
@@ -261,34 +260,12 @@ def write(path: Path, text: str | Iterable[str], *, exclusive: bool = False) -> 
     Raises:
         SessionError: it cannot be written.
     """
-    part: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        part = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines([text] if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
-        if exclusive:
-            os.link(part, path)
-        else:
-            part.replace(path)
-        _sync(path.parent)
+        write_whole(
+            path, (piece.encode() for piece in ([text] if isinstance(text, str) else text)), exclusive=exclusive
+        )
     except OSError as exc:
         raise SessionError(f"{path} cannot be written: {exc.strerror}.", hint="Check the folder and the disk.") from exc
-    finally:
-        if part:
-            part.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """Writes a folder's names through to the disk; elsewhere than on POSIX a folder cannot be opened, nor need it be."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _damaged(path: Path, line: int, message: str) -> SessionError:

@@ -106,7 +106,8 @@ def start(
     track = tracks_of(track)
     clock = SystemClock()
     bank = bank_of(settings)
-    asked = _asked(settings) if seed is None else {}  # what a seed draws depends on nothing else
+    # What a seed draws depends on nothing else.
+    asked = _asked(settings) if seed is None and not (planned or review or question) else {}
     seed = random.SystemRandom().randrange(10_000) if seed is None else seed
     about = loop
     first: Mapping[str, Sequence[str]] = {}

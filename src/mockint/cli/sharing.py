@@ -171,7 +171,8 @@ def export_session(
         return
     if len(sessions) != 1 or sessions == ["all"]:
         raise UsageError("A zip holds one session.", hint="Export them one by one. --anki takes several.")
-    from mockint.sharing import Redactor, export, put, words_of
+    from mockint.files import put
+    from mockint.sharing import Redactor, export, words_of
 
     words = [*(redact_word or ()), *(words_of(redact_file) if redact_file else ())]
     if blank := [word for word in words if not word.strip()]:
