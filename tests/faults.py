@@ -222,6 +222,13 @@ def reset_after(sent: bytes) -> Act:
     return act
 
 
+async def no_http(asked: Asked) -> None:
+    """Answers as a server of another protocol does, at whose port the client was sent."""
+    asked.writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+    await asked.writer.drain()
+    asked.writer.close()
+
+
 async def reset_in_the_body(asked: Asked) -> None:
     await asked.head(200, {"content-type": asked.kind}, length=4000)
     await asked.reset()
@@ -312,6 +319,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("reset in the headers", reset_after(b"HTTP/1.1 200 OK\r\nContent-Ty")),
     Fault("reset after the headers", reset_in_the_body),
     Fault("TLS to a port without it", late, scheme="https"),
+    Fault("no HTTP", no_http),
     Fault("400", status(400)),
     Fault("401", status(401)),
     Fault("403", status(403)),
@@ -322,6 +330,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("429, Retry-After in seconds", status(429, retry_after="0.1"), retry_after=0.1),
     Fault("429, Retry-After as a date", dated, retry_after=1.0),
     Fault("429, no Retry-After", status(429)),
+    Fault("429, Retry-After below zero", status(429, retry_after="-5")),
     Fault("429, Retry-After past the deadline", status(429, retry_after="20"), deadline=0.4, retry_after=20),
     Fault("429, Retry-After of an hour", status(429, retry_after="3600"), retry_after=3600),
     Fault("500", status(500)),
@@ -344,6 +353,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("cut off at the length", at_the_length),
     Fault("truncated text", truncated),
     Fault("JSON in a code fence", fenced),
+    Fault("an object inside another, without end", replying(text='{"a":' * 2_000)),
     Fault("wrong content type", replying(kind="text/plain")),
     Fault("stream for whole, whole for stream", no_stream),
     Fault("50 MB of text", endless, heavy=True),

@@ -89,6 +89,44 @@ def test_model_that_is_gone_is_told_in_words_and_with_its_code(run: Run, tmp_pat
     assert "BAD  model" in done.out
 
 
+@pytest.mark.parametrize("name", ["lab/gpt-4o", "lab/m"], ids=["a name in the price list", "a name of one's own"])
+def test_price_at_an_address_of_one_s_own_is_unknown(
+    run: Run, tmp_path: Path, chat_server: ChatServer, name: str
+) -> None:
+    file = config(tmp_path, f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    assert "at an unknown price" in run("doctor", "--model", name, "--config", file).out
+
+
+def test_file_that_was_named_is_the_one_that_is_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mockint.toml").write_text("")
+    assert f"config      file {tmp_path / 'm.toml'}\n" in run("doctor", "--config", config(tmp_path, "")).out
+    assert "config      project file mockint.toml\n" in run("doctor").out
+
+
+def test_what_a_server_says_cannot_write_on_the_terminal(run: Run, tmp_path: Path, chat_server: ChatServer) -> None:
+    error = json.dumps({"error": {"message": "\x1b[2Jgone\x07", "type": "x", "code": None}})
+    chat_server.replies = lambda request: (400, {"x-body": error})
+    file = config(tmp_path, f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    done = run("doctor", "--model", "lab/m", "--config", file)
+    assert "gone" in done.out
+    assert not {"\x1b", "\x07"} & set(done.out)
+
+
+@pytest.mark.parametrize("name", ["gpt-5-mini", "openai/", "/m"])
+def test_model_without_a_provider_is_a_usage_error(run: Run, name: str) -> None:
+    done = run("doctor", "--model", name)
+    assert done.code == 2
+    assert "PROVIDER/MODEL" in done.err
+
+
+def test_provider_that_nobody_knows_is_named_with_what_to_do(run: Run) -> None:
+    done = run("doctor", "--model", "lab/qwen3")
+    assert done.code == 5
+    assert "There is no provider 'lab'" in done.out
+    assert "base_url under [providers.NAME]" in done.out
+    assert done.err == ""
+
+
 def test_models_of_each_role_and_where_their_keys_come_from(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

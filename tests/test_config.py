@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+import traceback
 from pathlib import Path
 
 import pytest
 
-from mockint.config import load_config, places
+from mockint.config import Config, Provider, Settings, flat, load_config, places
+from mockint.content import default_home
 from mockint.errors import ContentError, UsageError
 from tests.conftest import Run
 
@@ -94,3 +98,72 @@ def test_one_flag_or_one_line_swaps_the_provider(run: Run, folder: Path) -> None
         "value": "lab/qwen3",
         "from": "project file mockint.toml",
     }
+
+
+def test_written_file_names_every_setting_and_changes_none(run: Run, folder: Path) -> None:
+    run("config", "init")
+    text = (folder / "mockint.toml").read_text()
+    assert not any(tomllib.loads(text).values()), "so that a project's file takes nothing from the user's own"
+    named = tomllib.loads(re.sub(r"^# (?=\[[\w.]+\]|\w+ *= )", "", text, flags=re.MULTILINE))
+    assert Settings.model_validate(named)
+    every = Settings(providers={"lab": Provider()}).model_dump(mode="json")
+    assert {key for key, _ in flat(named)} == {key for key, _ in flat(every)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('api_key_env = "sk-planted-key"', id="in place of its variable's name"),
+        pytest.param('api_key = "sk-planted-key"', id="under a name that is not known"),
+        pytest.param('base_url = "ftp://me:sk-planted-key@models.example/v1"', id="in the address"),
+    ],
+)
+def test_key_that_stands_in_the_file_is_refused_and_not_repeated(folder: Path, text: str) -> None:
+    (folder / "mockint.toml").write_text(f"[providers.lab]\n{text}\n")
+    with pytest.raises(ContentError) as caught:
+        load_config()
+    assert "providers.lab" in caught.value.what
+    assert "sk-planted-key" not in "".join(traceback.format_exception(caught.value)) + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("[limits]\ndeadline_seconds = inf", "finite number", id="no deadline"),
+        pytest.param("[limits]\nusd_per_session = nan", "finite number", id="no limit"),
+        pytest.param('[providers.lab]\nbase_url = "http://127.0.0.1:80000/v1"', "port from 0 to 65535", id="port"),
+        pytest.param('[providers.lab]\nbase_url = "http://127.0.0.1:x/v1"', "port from 0 to 65535", id="no port"),
+        pytest.param('[providers.lab]\nbase_url = "http://127.0.0.1/v1\\n"', "http or https", id="a line end"),
+    ],
+)
+def test_value_that_would_break_a_call_is_refused_before_it(folder: Path, text: str, told: str) -> None:
+    (folder / "mockint.toml").write_text(text)
+    with pytest.raises(ContentError, match=told):
+        load_config()
+
+
+def test_file_of_an_editor_that_marks_utf_8_is_read(folder: Path) -> None:
+    (folder / "mockint.toml").write_text('[models]\ngrader = "b/é"\n', encoding="utf-8-sig")
+    assert load_config().settings.models.grader == "b/é"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        pytest.param(" k-1\n", None, id="white space around it"),
+        pytest.param("\n", "is not set", id="white space alone"),
+        pytest.param("k-…", "no key has", id="as the hint was copied"),
+    ],
+)
+def test_key_is_taken_without_what_no_key_has(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, value: str, told: str | None
+) -> None:
+    monkeypatch.setenv("LAB_KEY", value)
+    config = Config(Settings(), {}, default_home())
+    provider = Provider(base_url="http://127.0.0.1/v1", api_key_env="LAB_KEY")
+    if told is None:
+        assert config.key(provider) == "k-1"
+        return
+    with pytest.raises(ContentError, match=told) as caught:
+        config.key(provider)
+    assert "k-…" not in caught.value.what

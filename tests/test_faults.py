@@ -120,6 +120,7 @@ EXPECTED: dict[str, Row] = {
     "reset in the headers": RETRIED,
     "reset after the headers": RETRIED,
     "TLS to a port without it": REFUSED,
+    "no HTTP": RETRIED,
     # A shape may be at fault: each way of asking for one is tried once.
     "400": row("refused, 4 / recovered, 2", "refused, 1", "refused, 1", "unscored, 4 / recovered, 2"),
     "401": REFUSED,
@@ -131,6 +132,7 @@ EXPECTED: dict[str, Row] = {
     "429, Retry-After in seconds": RETRIED,
     "429, Retry-After as a date": RETRIED,
     "429, no Retry-After": RETRIED,
+    "429, Retry-After below zero": RETRIED,
     "429, Retry-After past the deadline": AT_ONCE,
     "429, Retry-After of an hour": AT_ONCE,
     "500": RETRIED,
@@ -153,6 +155,7 @@ EXPECTED: dict[str, Row] = {
     "cut off at the length": row("not heard, 1", "stood in, 1", "stood in, 1", UNSCORED),
     "truncated text": row("not heard, 1", "cut short, 1", "cut short, 1", UNSCORED),
     "JSON in a code fence": row("accepted, 1", "as sent, 1", "as sent, 1", "accepted, 1"),
+    "an object inside another, without end": row("not heard, 1", "as sent, 1", "as sent, 1", UNSCORED),
     "wrong content type": ACCEPTED,
     "stream for whole, whole for stream": RETRIED,
     "50 MB of text": REFUSED,

@@ -14,7 +14,7 @@ from mockint.clock import SystemClock
 from mockint.config import load_config
 from mockint.errors import ModelError
 from mockint.llm import Connections, Message
-from mockint.llm.pace import Allowance, Left, Pace, allowance
+from mockint.llm.pace import MINUTE, Allowance, Left, Pace, _Minute, allowance
 from tests.conftest import ChatServer
 
 SOON = 0.05
@@ -37,6 +37,55 @@ def test_calls_wait_for_their_turn_in_the_minute() -> None:
         few = Pace(tokens_per_minute=100)
         assert not await waits(few, 1000), "more than a minute holds is sent alone"
         assert await waits(few, 10)
+
+    asyncio.run(work())
+
+
+def test_no_minute_has_more_than_it_may_wherever_it_begins() -> None:
+    minute, now, sent = _Minute(10), 0.0, list[tuple[float, int]]()
+    for count in [1] * 30 + [4, 3, 10, 1, 1, 25, 2] * 5:
+        now += 0.3 + minute.wait(count, now + 0.3)
+        minute.take(count, now)
+        sent.append((now, min(count, 10)))
+    for begin, _ in sent:
+        assert sum(count for at, count in sent if begin <= at < begin + MINUTE - 1e-6) <= 10
+    assert now < sum(count for _, count in sent) / 10 * MINUTE * 1.5, "and it is no slower than it must be"
+
+
+def test_call_that_is_given_up_while_it_waits_takes_nothing_from_the_others() -> None:
+    async def work() -> None:
+        pace = Pace(requests_per_minute=2, tokens_per_minute=100, at_once=1)
+        assert not await waits(pace, 50)
+        for _ in range(3):
+            assert await waits(pace, 60)
+        assert not await waits(pace, 40), "the second request of the minute, and its last tokens"
+
+    asyncio.run(work())
+
+
+def test_long_call_is_not_overtaken_by_short_ones() -> None:
+    async def work() -> None:
+        pace = Pace(tokens_per_minute=100)
+        assert not await waits(pace, 50)
+        async with asyncio.TaskGroup() as group:
+            long = group.create_task(pace.again(90))
+            await asyncio.sleep(0)
+            assert await waits(pace, 5)
+            long.cancel()
+        assert not await waits(pace, 5)
+
+    asyncio.run(work())
+
+
+def test_what_the_provider_asked_for_is_not_forgotten_for_what_another_reply_says() -> None:
+    async def work() -> None:
+        pace = Pace()
+        pace.hold(0.2)
+        pace.hold(0)
+        pace.told(Allowance(requests=Left(10, 60)))
+        assert await waits(pace)
+        await asyncio.sleep(0.2)
+        assert not await waits(pace)
 
     asyncio.run(work())
 

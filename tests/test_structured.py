@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from mockint.config import load_config
 from mockint.errors import ModelRefused, ModelUnavailable
-from mockint.llm import DOWN_AFTER, LEFT_ALONE, WAYS, Circuit, Message, Model, Raw, Reply, Usage, connect
+from mockint.llm import DOWN_AFTER, LEFT_ALONE, WAYS, Circuit, Message, Model, Raw, Reply, Usage, Ways, connect
+from mockint.llm.pace import Pace
 from mockint.llm.scripted import ScriptedAdapter
 from tests.conftest import ChatServer, StandingClock
 
@@ -115,6 +116,15 @@ def test_damaged_file_of_ways_is_as_if_there_were_none(chat_server: ChatServer, 
     assert ask(connected(chat_server, tmp_path))[0].way == "schema"
 
 
+def test_ways_that_two_processes_find_out_are_both_kept(tmp_path: Path) -> None:
+    one, two = (Ways(tmp_path / "ways.json") for _ in range(2))
+    one.keep("lab/a", "json")
+    two.keep("lab/b", "text")
+    one.keep("lab/c", "tool")
+    found = Ways(tmp_path / "ways.json")
+    assert [found.known(f"lab/{name}") for name in "abc"] == ["json", "text", "tool"]
+
+
 def test_refusal_of_a_shape_that_was_taken_before_ends_it(model: Model, chat_server: ChatServer) -> None:
     replies: list[Any] = [GOOD, (400, {})]
     chat_server.replies = lambda request: replies.pop(0)
@@ -154,6 +164,12 @@ def test_refusal_that_is_not_for_the_shape_ends_it(model: Model, chat_server: Ch
         pytest.param('{"level": "met", "quote": ', None, id="truncated"),
         pytest.param('{"grade": "met"}', None, id="another shape"),
         pytest.param("{" * 5000, None, id="braces without end"),
+        pytest.param('{"level":' * 20_000, None, id="an object inside another, without end"),
+        pytest.param(f'{{"level": "met", "quote": {"[" * 20_000}', None, id="a list inside another, without end"),
+        pytest.param('{"level": NaN}', None, id="what is no JSON but Python's"),
+        pytest.param('{"level": ' + "9" * 5000 + "}", None, id="a number without end"),
+        pytest.param('[{"level": "met"}]', "met", id="in a list"),
+        pytest.param('{"level": ["met"], "quote": 7}', None, id="other types"),
     ],
 )
 def test_object_is_found_among_words_and_not_guessed(text: str, level: str | None) -> None:
@@ -173,6 +189,7 @@ class Down:
 
     async def call(self, messages: Any, *, schema: Any, on_text: Any, deadline: float) -> Raw:
         self.calls += 1
+        await asyncio.sleep(0)
         if not self.up:
             raise ModelUnavailable("down", hint="wait", retry_after=0)
         return Raw("ready", Usage(calls=1))
@@ -192,3 +209,14 @@ def test_provider_that_is_down_is_left_alone_for_a_while_and_then_asked_again() 
     clock.sleep(LEFT_ALONE)
     assert asyncio.run(model.reply(ASKED)).text == "ready"
     assert model.circuit.failures == 0
+
+
+def test_calls_that_wait_for_their_turn_are_not_sent_to_a_provider_that_went_down_meanwhile() -> None:
+    adapter = Down()
+    model = Model(adapter, StandingClock(), tries=1, pace=Pace(at_once=1))
+
+    async def ten() -> list[Any]:
+        return await asyncio.gather(*(model.reply(ASKED) for _ in range(10)), return_exceptions=True)
+
+    assert all(isinstance(failed, ModelUnavailable) for failed in asyncio.run(ten()))
+    assert adapter.calls == DOWN_AFTER

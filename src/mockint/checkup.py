@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mockint.clock import Clock
-from mockint.config import OFFLINE, Config, Provider, places
+from mockint.config import OFFLINE, Config, Provider
 from mockint.content import Frozen
 from mockint.errors import ContentError, ModelError
 from mockint.lint import lint
-from mockint.llm import Connections, Message, Model, Usage, Way
-from mockint.llm.prices import priced
+from mockint.llm import Connections, Message, Model, Way
 from mockint.store import Home
 
 OWN_KEY = "the provider's own variable"
@@ -57,7 +56,7 @@ class Ready(Frozen):
 
 def examine(config: Config, *, person: bool, clock: Clock) -> list[Finding]:
     """Returns what can be found out without a network."""
-    found = [_files(), _content(config), _home(config), _clock(config, clock), _terminal(person)]
+    found = [_files(config), _content(config), _home(config), _clock(config, clock), _terminal(person)]
     found += [_key(name, provider, config) for name, provider in config.settings.providers.items()]
     roles_ = config.settings.models
     found.append(Finding("models", True, f"interviewer {roles_.interviewer}, grader {roles_.grader}"))
@@ -71,14 +70,10 @@ async def try_model(reference: str, connections: Connections) -> list[Finding]:
         reply = await model.reply([Message(role="user", content="Reply with the word ready.")])
     except (ModelError, ContentError) as exc:
         return [Finding("model", False, exc.what, exc.hint)]
-    price = "at an unknown price" if reply.usage.usd is None and _price(reference) is None else "its price is known"
+    price = "at an unknown price" if reply.usage.usd is None else "its price is known"
     tries = f" after {reply.tries} tries" if reply.tries > 1 else ""
     found = [Finding("model", True, f"{reference} answered in {reply.seconds:.1f} s{tries}; {price}")]
     return [*found, await _streams(model), await _structured(model)]
-
-
-def _price(reference: str) -> float | None:
-    return priced(Usage(prompt_tokens=1, completion_tokens=1, calls=1), reference).usd
 
 
 async def _streams(model: Model) -> Finding:
@@ -143,16 +138,16 @@ def _source(provider: Provider) -> str:
     return OWN_KEY if provider.adapter == "litellm" or provider.base_url is None else "none is needed"
 
 
-def _files() -> Finding:
-    read = [f"{name} {path}" for name, path in places() if path.is_file()]
-    return Finding("config", True, "; ".join(read) or "none, so the defaults are in force")
+def _files(config: Config) -> Finding:
+    return Finding("config", True, "; ".join(config.files) or "none, so the defaults are in force")
 
 
 def _content(config: Config) -> Finding:
     problems = lint(config.folders)
     if problems:
         return Finding("content", False, f"{len(problems)} problems", "See: mockint bank lint")
-    return Finding("content", True, f"{len(config.folders)} folders, without a problem")
+    many = len(config.folders)
+    return Finding("content", True, f"{many} folder{'s' * (many > 1)}, without a problem")
 
 
 def _home(config: Config) -> Finding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,10 +28,18 @@ OFFLINE = "offline"
 PREFIX = "MOCKINT_"
 NESTED = "__"
 NOT_SETTINGS = {"MOCKINT_CONFIG", "MOCKINT_HOME"}
+SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD")
+"""What stands in the names of variables that hold what nobody may read."""
+SHORTEST_SECRET = 8
+"""Characters; what is shorter is a stand-in for a key, or a word."""
+
+
+def is_reference(value: str) -> bool:
+    return value == OFFLINE or all(value.partition("/"))
 
 
 def _reference(value: str) -> str:
-    if value != OFFLINE and not all(value.partition("/")):
+    if not is_reference(value):
         raise ValueError(f"must be {OFFLINE!r} or PROVIDER/MODEL, not {value!r}")
     return value
 
@@ -69,6 +78,13 @@ class Provider(Frozen):
         """Where its key comes from: the keyring's entry, or the variable's name; None when it needs none."""
         return self.api_key_keyring or self.api_key_env
 
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_a_name(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("must be the name of a variable, such as LAB_KEY, and not the key itself")
+        return value
+
     @field_validator("api_key_keyring")
     @classmethod
     def _names_both(cls, value: str | None) -> str | None:
@@ -81,10 +97,14 @@ class Provider(Frozen):
         if self.base_url is None:
             return self
         url = urlsplit(self.base_url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"base_url must be an http or https address, not {self.base_url!r}")
         if url.username or url.password:
             raise ValueError("base_url must hold no name and no password; api_key_env names the key's variable")
+        if url.scheme not in ("http", "https") or not url.hostname or not self.base_url.isprintable():
+            raise ValueError(f"base_url must be an http or https address, not {self.base_url!r}")
+        try:
+            url.port  # noqa: B018  (it is read from the text when it is asked for)
+        except ValueError:
+            raise ValueError(f"base_url must have a port from 0 to 65535, not {url.netloc!r}") from None
         if url.scheme == "http" and not self.insecure and not _is_here(url.hostname):
             raise ValueError(
                 f"base_url sends what is said, and the key, to {url.hostname} without TLS; use https, or set insecure = true"
@@ -99,12 +119,12 @@ def _is_here(host: str) -> bool:
 
 
 class Limits(Frozen):
-    deadline_seconds: float = Field(default=60, gt=0)
+    deadline_seconds: float = Field(default=60, gt=0, allow_inf_nan=False)
     """For one exchange with a model, its retries included."""
     tries: int = Field(default=4, ge=1, le=10)
     reply_tokens: int | None = Field(default=None, ge=64)
     """Most tokens of one reply; a small model that goes round in circles is stopped there. Those that reason count that in."""
-    usd_per_session: float | None = Field(default=None, ge=0)
+    usd_per_session: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     offline_when_spent: bool = False
     """Whether a session whose grading has met that limit is graded by the offline grader too, as a grade of its own."""
 
@@ -162,6 +182,8 @@ class Config:
     settings: Settings
     origin: dict[str, str]
     home: Path
+    files: tuple[str, ...] = ()
+    """The config files that were read."""
     at: datetime | None = None
     """When a batch's grades say that they were made, so that the same input gives the same bytes: SOURCE_DATE_EPOCH, if it is set."""
 
@@ -170,22 +192,37 @@ class Config:
         return roots(self.settings.content.paths)
 
     def key(self, provider: Provider) -> str | None:
-        """Returns the provider's API key from the environment.
+        """Returns the provider's API key, from the keyring or the environment; None when it needs none, or has a variable of its own.
 
         Raises:
-            ContentError: the variable that should hold it is not set.
+            ContentError: what should hold it does not, or holds what can be no key.
         """
         if provider.api_key_keyring:
-            return _from_keyring(provider.api_key_keyring)
+            return _checked(_from_keyring(provider.api_key_keyring), provider.api_key_keyring)
         if provider.api_key_env is None:
             return None
-        if value := os.environ.get(provider.api_key_env):
-            return value
+        if value := os.environ.get(provider.api_key_env, "").strip():
+            return _checked(value, provider.api_key_env)
         where = f" for {provider.base_url}" if provider.base_url else ""
         raise ContentError(
             f"The variable {provider.api_key_env!r}, which holds the key{where}, is not set.",
             hint=f"export {provider.api_key_env}=… and start again.",
         )
+
+
+def _checked(key: str, name: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ContentError(
+            f"{name!r} holds characters that no key has.", hint="Copy the key once more, and only the key."
+        )
+    return key
+
+
+def secrets() -> set[str]:
+    """Returns what the environment holds under the names that keys have: nothing of it may be told."""
+    return {
+        value for name, value in os.environ.items() if SECRET.search(name.upper()) and len(value) >= SHORTEST_SECRET
+    }
 
 
 def _from_keyring(name: str) -> str:
@@ -220,7 +257,8 @@ def load_config(
         UsageError: the file that was named does not exist.
         ContentError: with every problem of the settings.
     """
-    layers = [*_files(file), Layer("environment", _environment()), Layer("flags", dict(flags or {}))]
+    files = _files(file)
+    layers = [*files, Layer("environment", _environment()), Layer("flags", dict(flags or {}))]
     merged: dict[str, Any] = {}
     origin = {key: "default" for key, _ in flat(Settings().model_dump(mode="json"))}
     for layer in layers:
@@ -234,9 +272,11 @@ def load_config(
         told = zip(where, keys, exc.errors(), strict=True)
         lines = [f"{layer}: {key}: {explain(error, Settings)}" for layer, key, error in told]
         hint = "Correct it; every setting is listed by: mockint config show"
-        raise (UsageError if set(where) == {"flags"} else ContentError)("\n".join(lines), hint=hint) from exc
+        raise (UsageError if set(where) == {"flags"} else ContentError)(
+            "\n".join(lines), hint=hint
+        ) from None  # pydantic repeats what was given, a key perhaps
     chosen = home or (Path(named) if (named := os.environ.get("MOCKINT_HOME")) else default_home())
-    return Config(settings, origin, chosen.expanduser(), _epoch())
+    return Config(settings, origin, chosen.expanduser(), tuple(layer.name for layer in files), _epoch())
 
 
 def _epoch() -> datetime | None:
@@ -294,7 +334,7 @@ def _files(named: Path | None) -> list[Layer]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as exc:
         raise ContentError(f"{path}: not TOML: {exc}", hint="Correct the file, or write a new one.") from exc
 

@@ -51,11 +51,12 @@ class SessionError(MockintError):
 
 
 class ModelError(MockintError):
-    """What became of a call: after how many tries, and how many seconds."""
+    """What became of a call: after how many tries, how many seconds, and for what usage (`llm.Usage`), if the provider counted any."""
 
     exit_code = 5
     tries = 0
     seconds = 0.0
+    usage: Any = None
 
 
 class ModelRefused(ModelError):

@@ -171,7 +171,7 @@ def resume(
         if room.now.outcome is not None:
             raise SessionError(f"The session {name!r} is finished.", hint=f"Read it with: mockint report {name}")
         connections = Connections(settings, clock)
-        count_spent(connections, log.events)
+        count_spent(connections.spending, log.events)
         connect = _connector(settings, connections, room.now.started.models.interviewer)
         screen.note(f"Going on with {name}.")
         _interview(room, connections, connect(room.keep), name)

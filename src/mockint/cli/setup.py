@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from mockint.cli.shared import AsJson, ConfigFile, ContentDirs, HomeDir, ModelRef, run, settled
 from mockint.errors import ContentError, ModelError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 def doctor(
@@ -26,9 +23,13 @@ def doctor(
     """Check config, content, home, terminal and keys; with --model, make real calls and say what the model can do."""
     from mockint.checkup import Finding, examine, try_model
     from mockint.clock import SystemClock
+    from mockint.config import is_reference
     from mockint.llm import Connections
+    from mockint.report import clean
     from mockint.terminal import a_person_is_here
 
+    if model and not is_reference(model):
+        raise UsageError(f"--model must be PROVIDER/MODEL, not {model!r}.", hint="Name one as in: openai/gpt-5-mini")
     settings = settled(config, home, content, {})
     findings: list[Finding] = examine(settings, person=a_person_is_here(), clock=SystemClock())
     if model:
@@ -37,9 +38,9 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([asdict(found) for found in findings], ensure_ascii=False))
     for found in () if as_json else findings:
-        typer.echo(f"{'ok  ' if found.good else 'BAD '} {found.name:<11} {found.told}")
+        typer.echo(f"{'ok  ' if found.good else 'BAD '} {found.name:<11} {clean(found.told)}")
         if found.todo:
-            typer.echo(f"     {'':<11} {found.todo}")
+            typer.echo(f"     {'':<11} {clean(found.todo)}")
     if bad := {found.name for found in findings if not found.good}:
         raise typer.Exit((ModelError if bad & {"model", "streaming", "structured"} else ContentError).exit_code)
 

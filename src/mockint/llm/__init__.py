@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -46,6 +47,8 @@ MOST_BRACES = 50
 """Places in a text where an object is looked for."""
 DOWN_AFTER, LEFT_ALONE = 3, 30.0
 """Replies in a row that a provider fails to give, tries included, until it is taken to be down; and the seconds it is left alone."""
+LIKELY_REPLY = 2_000
+"""Tokens that a reply is taken to have, where there is a limit to what may be spent, until one has come."""
 LONGEST_WAIT = 30.0
 """Seconds of a server's Retry-After that are obeyed; beyond it the call fails at once."""
 
@@ -140,7 +143,11 @@ class Asked(Protocol):
 
 
 class Adapter(Protocol):
-    """One way to reach a model."""
+    """One way to reach a model.
+
+    It may have a method `price`, which puts the price to a usage, and be `patient`: its calls go together and take hours, so that neither a
+    pace nor a circuit is for them.
+    """
 
     name: str
 
@@ -154,7 +161,7 @@ class Adapter(Protocol):
 
 
 class _Shown:
-    """Passes a stream on, and remembers that it has begun: what a listener has seen is not begun again."""
+    """Passes a stream on, to a listener or to another of these, and remembers that it has begun: what was seen is not begun again."""
 
     def __init__(self, on_text: OnText) -> None:
         self._on_text = on_text
@@ -164,7 +171,7 @@ class _Shown:
         self.begun = True
         self._on_text(piece)
 
-    def may_begin_again(self) -> bool:
+    def again(self) -> bool:
         """Whether nothing was seen yet; a listener that holds back is asked, and then forgets what it holds."""
         again = getattr(self._on_text, "again", None)
         if self.begun and again is not None and again():
@@ -181,6 +188,7 @@ def tokens(texts: Iterable[str]) -> int:
 class Circuit:
     """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
 
+    after: float = DOWN_AFTER
     failures: int = 0
     failed_at: float = 0.0
     """When it was last seen to be down, in the clock's seconds."""
@@ -188,9 +196,9 @@ class Circuit:
     def check(self, name: str, now: float) -> None:
         """Raises ModelUnavailable while the provider is left alone."""
         left = LEFT_ALONE - (now - self.failed_at)
-        if self.failures >= DOWN_AFTER and left > 0:
+        if self.failures >= self.after and left > 0:
             raise ModelUnavailable(
-                f"{name} failed {self.failures} times in a row; it is asked again in {left:.0f} seconds.",
+                f"{name} failed {self.failures} times in a row; it is asked again in {math.ceil(left)} seconds.",
                 hint="Wait, or name another model; models.fallback names one for good.",
             )
 
@@ -228,13 +236,14 @@ class Model:
         """
         self.circuit.check(self.name, self.clock.seconds())
         async with self.pace.turn(tokens(message.content for message in messages)):
+            self.circuit.check(self.name, self.clock.seconds())  # it may be down since this began to wait
             return await self._ask(messages, schema, _Shown(on_text) if on_text else None)
 
     async def _ask(self, messages: Sequence[Message], schema: type[T] | None, show: _Shown | None) -> Reply[T]:
         began = self.clock.seconds()
 
         def worth_it(state: RetryCallState) -> bool:
-            return retry_if_exception_type(ModelUnavailable)(state) and not (show and not show.may_begin_again())
+            return retry_if_exception_type(ModelUnavailable)(state) and not (show and not show.again())
 
         def left() -> float:
             return self.deadline_seconds - (self.clock.seconds() - began)
@@ -245,16 +254,20 @@ class Model:
         tries = AsyncRetrying(
             retry=worth_it, stop=stop_after_attempt(self.tries), wait=wait, reraise=True, sleep=asyncio.sleep
         )
-        number = 0
+        number, lost = 0, Usage()
         try:
             async with asyncio.timeout(self.deadline_seconds):
                 async for attempt in tries:
                     with attempt:
                         number += 1
-                        raw = await self._try(messages, schema, show, within=left, again=number > 1)
+                        try:
+                            raw = await self._try(messages, schema, show, within=left, again=number > 1)
+                        except ModelError as exc:
+                            lost += exc.usage or Usage()
+                            raise
         except (ModelError, TimeoutError) as exc:
             failure = exc if isinstance(exc, ModelError) else self._late()
-            failure.tries, failure.seconds = number, self.clock.seconds() - began
+            failure.tries, failure.seconds, failure.usage = number, self.clock.seconds() - began, lost
             if isinstance(failure, ModelUnavailable):
                 self.circuit.failed(self.clock.seconds())
             if failure is exc:
@@ -264,7 +277,7 @@ class Model:
         raw = replace(raw, text=raw.text.encode("utf-8", "replace").decode())
         parsed, problem = _parse(raw, schema) if schema else (None, None)
         taken = self.clock.seconds() - began
-        return Reply(raw.text, parsed, problem, raw.cut_off, raw.usage, taken, number, self.name, raw.way)
+        return Reply(raw.text, parsed, problem, raw.cut_off, lost + raw.usage, taken, number, self.name, raw.way)
 
     async def _try(
         self,
@@ -321,15 +334,18 @@ class Fallback:
     ) -> Reply[T]:
         """As `Model.reply`; a stream that has begun to show is not begun again by another one."""
         show = _Shown(on_text) if on_text else None
-        asked = self.first
+        asked, lost = self.first, Usage()
         for name in (*self.others, None):
             try:
-                return await asked.reply(messages, schema=schema, on_text=show)
-            except ModelUnavailable:
-                if (show and not show.may_begin_again()) or name is None:
+                reply = await asked.reply(messages, schema=schema, on_text=show)
+            except ModelError as exc:
+                exc.usage = lost = lost + (exc.usage or Usage())
+                if name is None or not isinstance(exc, ModelUnavailable) or (show and not show.again()):
                     raise
-            asked = self.connect(name)
-        raise AssertionError("the last one replies or raises")
+                asked = self.connect(name)
+            else:
+                return replace(reply, usage=lost + reply.usage)
+        raise AssertionError("the last model's reply or error was not given back")
 
 
 @dataclass
@@ -341,51 +357,93 @@ class Spending:
     spent: float = 0.0
     dearest: float = 0.0
     """The most that one call has cost: the next one may cost as much."""
+    longest: int = 0
+    """The most tokens that a reply has had: the next one may have as many."""
     unknown: bool = False
     """Whether there was a call whose price is not known: then the limit cannot be kept."""
     met: bool = False
     """Whether a call was held back for the limit."""
     under_way: int = 0
     """Calls that are not back yet: each may cost as much as the dearest."""
-    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """The first calls under a limit wait for one another: until one has a price, it is not known what the next may cost."""
+    reserved: float = 0.0
+    """What they may cost together, as far as that was known before they were made."""
+    _waiting: list[asyncio.Event] = field(default_factory=list)
 
     @asynccontextmanager
-    async def within(self) -> AsyncIterator[None]:
-        """Makes room for one call. Raises ModelRefused when it may pass the limit."""
-        unknown = self.limit is not None and not self.dearest
-        async with self.one_at_a_time if unknown else nullcontext():
-            self.check()
-            self.under_way += 1
-            try:
-                yield
-            finally:
-                self.under_way -= 1
+    async def within(self, about: float | None = None) -> AsyncIterator[None]:
+        """Makes room for one call; waits while it is only what others may cost, which are under way, that stands in its way.
 
-    def check(self) -> None:
-        """Raises ModelRefused when the next call may pass the limit."""
-        if self.limit is not None and (
-            self.spent >= self.limit or self.spent + self.dearest * (self.under_way + 1) > self.limit
-        ):
-            self.met = True
-            raise ModelRefused(
-                f"{self.spent:.2f} of {self.limit:.2f} USD are spent, and the next call may pass the limit.",
-                hint="Raise limits.usd_per_session, or go on with --model offline.",
-            )
+        Args:
+            about: US dollars that it may cost; None when that is not known before a call has come back.
+
+        Raises:
+            ModelRefused: the call may pass the limit.
+        """
+        while not self._fits(about, beside=self.under_way):
+            if not self._fits(about, beside=0):
+                raise self._refused(about)
+            self._waiting.append(back := asyncio.Event())
+            await back.wait()
+        self.under_way, self.reserved = self.under_way + 1, self.reserved + (about or 0.0)
+        try:
+            yield
+        finally:
+            self.under_way, self.reserved = self.under_way - 1, self.reserved - (about or 0.0)
+            for back in self._waiting:  # in the order in which they came
+                back.set()
+            self._waiting.clear()
 
     def add(self, usage: Usage) -> None:
         self.unknown |= bool(usage.calls) and usage.usd is None
         self.spent += usage.usd or 0.0
         self.dearest = max(self.dearest, usage.usd or 0.0)
+        self.longest = max(self.longest, usage.completion_tokens)
+
+    @property
+    def told(self) -> str:
+        return f"{_dollars(self.spent)} of {_dollars(self.limit or 0.0)} USD are spent"
+
+    def _fits(self, about: float | None, *, beside: int) -> bool:
+        """Whether one more call keeps to the limit, beside so many that are under way, whatever these cost."""
+        if self.limit is None:
+            return True
+        may = max(about or 0.0, self.dearest)
+        if beside and about is None and not may and not self.unknown:
+            return False
+        held = max(self.reserved, self.dearest * beside) if beside else 0.0
+        return self.spent < self.limit and self.spent + held + may <= self.limit
+
+    def _refused(self, about: float | None) -> ModelRefused:
+        self.met = True
+        may = max(about or 0.0, self.dearest)
+        return ModelRefused(
+            f"{self.told}, and the next call may pass the limit{f': it may cost {_dollars(may)}' if may else ''}.",
+            hint="Raise limits.usd_per_session (for a batch: --usd), or go on with --model offline.",
+        )
+
+
+def _dollars(usd: float) -> str:
+    """Returns the sum to the cent, and a small one to its second figure."""
+    return f"{usd:.2f}" if usd >= 0.1 or not usd else f"{usd:.2g}"
 
 
 class Recorder:
-    """A model that keeps every exchange, for one role, within what may be spent."""
+    """A model that keeps every exchange, for one role, within what may be spent.
+
+    Args:
+        price: puts the price to a usage, if that is known before a call; it leaves out what has none.
+    """
 
     def __init__(
-        self, model: Asked, *, role: Role, keep: Callable[[Exchange], None], spending: Spending | None = None
+        self,
+        model: Asked,
+        *,
+        role: Role,
+        keep: Callable[[Exchange], None],
+        spending: Spending | None = None,
+        price: Callable[[Usage], Usage] | None = None,
     ) -> None:
-        self._model, self._role, self._keep = model, role, keep
+        self._model, self._role, self._keep, self._price = model, role, keep, price
         self._spending = spending or Spending()
 
     @property
@@ -404,12 +462,14 @@ class Recorder:
         """As `Model.reply`; the exchange is kept before this returns or raises."""
         made: Any = {"role": self._role, "purpose": purpose, "prompt": prompt, "messages": messages}
         try:
-            async with self._spending.within():
+            async with self._spending.within(self._about(messages)):
                 reply = await self._model.reply(messages, schema=schema, on_text=on_text)
                 self._spending.add(reply.usage)
         except ModelError as exc:
             told = {"error": exc.what, "hint": exc.hint, "tries": exc.tries, "seconds": round(exc.seconds, 3)}
-            self._keep(Exchange(**made, **told, model=self.name, reply=None, usage=Usage()))
+            used = exc.usage or Usage()
+            self._spending.add(used)
+            self._keep(Exchange(**made, **told, model=self.name, reply=None, usage=used))
             raise
         self._keep(
             Exchange(
@@ -423,6 +483,13 @@ class Recorder:
             )
         )
         return reply
+
+    def _about(self, messages: Sequence[Message]) -> float | None:
+        """Returns the US dollars that a call may cost, 0 where it has no price; None when it is not known beforehand whether it has one."""
+        if self._price is None or self._spending.limit is None:
+            return None
+        sent, back = tokens(message.content for message in messages), self._spending.longest or LIKELY_REPLY
+        return self._price(Usage(prompt_tokens=sent, completion_tokens=back, calls=1)).usd or 0.0
 
 
 class Connections:
@@ -449,8 +516,17 @@ class Connections:
                 self._config.key(provider)
         return Fallback(first, others, self.alone) if others else first
 
-    def recorder(self, reference: str, *, role: Role, keep: Callable[[Exchange], None]) -> Recorder:
-        return Recorder(self.connect(reference), role=role, keep=keep, spending=self.spending)
+    def recorder(
+        self,
+        reference: str,
+        *,
+        role: Role,
+        keep: Callable[[Exchange], None],
+        spending: Spending | None = None,
+    ) -> Recorder:
+        """Args: spending: what its calls are counted against; by default what all of these connections share."""
+        asked, price = self.connect(reference), getattr(self.alone(reference).adapter, "price", None)
+        return Recorder(asked, role=role, keep=keep, spending=spending or self.spending, price=price)
 
     def alone(self, reference: str) -> Model:
         """Returns the model behind PROVIDER/MODEL. Models of one provider share what it allows.
@@ -464,12 +540,16 @@ class Connections:
         if reference not in self._models:
             provider = reference.partition("/")[0]
             limits = self._config.settings.limits
+            adapter = self._made(reference)
+            patient = getattr(adapter, "patient", False)
+            known = None if patient else self._config.settings.providers.get(provider)
             self._models[reference] = Model(
-                self._made(reference),
+                adapter,
                 self._clock,
                 deadline_seconds=limits.deadline_seconds,
                 tries=limits.tries,
-                pace=self._paces.setdefault(provider, _pace(self._config.settings.providers.get(provider))),
+                circuit=Circuit(after=math.inf if patient else DOWN_AFTER),
+                pace=self._paces.setdefault(provider, _pace(known)),
             )
         return self._models[reference]
 
@@ -511,18 +591,21 @@ class Ways:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, Way] = {}
-        with suppress(OSError, ValidationError):
-            self._known = _WAYS.validate_json(path.read_bytes())
+        self._known = self._read()
 
     def known(self, place: str) -> Way | None:
         return self._known.get(place)
 
     def keep(self, place: str, way: Way) -> None:
-        """Writes the file when this is news."""
+        """Writes the file when this is news, with what other processes have written meanwhile."""
         if self._known.get(place) != way:
-            self._known[place] = way
+            self._known |= self._read() | {place: way}
             write_cache(self._path, _WAYS.dump_json(self._known))
+
+    def _read(self) -> dict[str, Way]:
+        with suppress(OSError, ValidationError):
+            return _WAYS.validate_json(self._path.read_bytes())
+        return {}
 
 
 _WAYS = TypeAdapter(dict[str, Way])
@@ -567,7 +650,7 @@ def _within(text: str, schema: type[T]) -> T | None:
     """Returns the first object of the schema that stands in a text, in a code fence or among words; None when there is none."""
     decoder = json.JSONDecoder()
     for start in itertools.islice((found.start() for found in re.finditer(r"\{", text)), MOST_BRACES):
-        with suppress(ValueError):  # pydantic's ValidationError is one too
+        with suppress(ValueError, RecursionError):  # pydantic's ValidationError is a ValueError too
             value, _ = decoder.raw_decode(text, start)
             return schema.model_validate_json(json.dumps(value))
     return None

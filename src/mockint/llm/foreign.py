@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from mockint.clock import SystemClock
+from mockint.config import SHORTEST_SECRET, secrets
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 from mockint.llm.pace import allowance
 
@@ -31,6 +32,7 @@ ASKED = "The provider does not accept what is asked; check the model's name, or 
 POLICY = "The provider's policy stopped the reply; try another model."
 QUOTA = "The account has no quota left; top it up or use another model."
 ADDRESS = "Set providers.NAME.base_url, or the variable that the provider has for it (docs/providers.md)."
+UNKNOWN = "Check its spelling; a server of your own has its base_url under [providers.NAME] (docs/providers.md)."
 AWS = "Check the API key or the AWS credentials, and AWS_REGION_NAME (docs/providers.md)."
 
 UNAVAILABLE = {
@@ -38,6 +40,7 @@ UNAVAILABLE = {
     "APIResponseValidationError",
     "APITimeoutError",
     "BadGatewayError",
+    "ClientResponseError",
     "ConflictError",
     "InternalServerError",
     "JSONDecodeError",
@@ -73,7 +76,8 @@ REFUSED = {
     "UnprocessableEntityError": ASKED,
     "_AmbiguousModuleClientUsageError": CHECK,
 }
-CONNECTION = {"APIConnectionError", "TransportError"}
+CONNECTION = {"APIConnectionError", "ClientResponseError", "TransportError"}
+"""aiohttp says ClientResponseError of what is no HTTP."""
 BY_STATUS = {"APIError", "APIStatusError", "OpenAIError"}
 """The general ones, which say no more than their status does."""
 
@@ -91,6 +95,7 @@ MISCONFIGURED = {
 
 _NO_KEY = re.compile(r"missing (?:\S+ api key|credentials\. please pass)|unable to locate credentials", re.IGNORECASE)
 _NO_ADDRESS = re.compile(r"must provide one of the `base_url`|no api base provided", re.IGNORECASE)
+_NO_PROVIDER = re.compile(r"llm provider not provided", re.IGNORECASE)
 _WRONG_KEY = re.compile(r"no connected db", re.IGNORECASE)
 """What litellm's proxy says of a key that it does not know, when it has no database."""
 _NO_PACKAGE = re.compile(r"pip install ([A-Za-z0-9_-]+)")
@@ -103,6 +108,8 @@ _OF_AWS = re.compile(
 
 LONGEST_TOLD = 300
 """Characters of what a library or a server says that are told."""
+MOST_READ = 10_000
+"""Characters of an exception that are looked at: some hold all that a server sent."""
 HIDDEN = "(key)"
 _KEY = re.compile(
     r"\b(?:sk|pk|gsk|xai|hf|r8)[-_][A-Za-z0-9*_-]{8,}|\bAIza[A-Za-z0-9_-]{20,}"
@@ -121,7 +128,7 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
     """Returns mockint's error for a library's, raised while the model `name` was asked. Neither the key nor what looks like one is in it."""
     found, status = row(type(exc)), _status(exc)
     told = f"{name}: {_without_keys(_told(exc, found), key)[:LONGEST_TOLD]}"
-    if getattr(exc, "code", None) == "insufficient_quota":
+    if _code(exc) == "insufficient_quota":
         return ModelRefused(told, hint=QUOTA)
     if any(_tls(cause) in MISCONFIGURED for cause in _causes(exc)):
         return ModelRefused(told, hint=SECURE)
@@ -134,21 +141,23 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
         hint = REACH if found in CONNECTION else LATER
         return ModelUnavailable(told, hint=hint, retry_after=_retry_after(exc))
     hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
-    shape = (hint == ASKED or known in SHAPES) and getattr(exc, "code", None) != "context_length_exceeded"
+    shape = (hint == ASKED or known in SHAPES) and _code(exc) != "context_length_exceeded"
     return ModelRefused(told, hint=hint, shape=shape)
 
 
 def _set_up(exc: Exception, name: str, key: str | None) -> ModelRefused | None:
     """Returns the error of a library that lacks what the user has to give it; None when it lacks nothing."""
-    said = str(exc)
+    said = str(exc)[:MOST_READ]
     if _NO_KEY.search(said):
         return ModelRefused(f"There is no API key for {name}.", hint=AWS if name.startswith("bedrock/") else KEY)
     if _WRONG_KEY.search(said):
         return ModelRefused(f"{name}: {_without_keys(_words(exc), key)[:LONGEST_TOLD]}", hint=KEY)
+    if _NO_PROVIDER.search(said):
+        return ModelRefused(f"There is no provider {name.partition('/')[0]!r} for {name}.", hint=UNKNOWN)
     if _NO_ADDRESS.search(said):
         return ModelRefused(f"There is no address for {name}.", hint=ADDRESS)
     for cause in _causes(exc):
-        if isinstance(cause, ImportError) and (package := _NO_PACKAGE.search(str(cause))):
+        if isinstance(cause, ImportError) and (package := _NO_PACKAGE.search(str(cause)[:MOST_READ])):
             return ModelRefused(
                 f"{name} needs the package {package[1]}, which is not installed.",
                 hint=f"Install it: pip install {package[1]}",
@@ -159,10 +168,16 @@ def _set_up(exc: Exception, name: str, key: str | None) -> ModelRefused | None:
 
 
 def hidden(exc: ModelError, key: str | None) -> ModelError:
-    """Returns the error without the key that was sent, which some servers repeat, and without what else looks like one."""
-    exc.what = _without_keys(exc.what, key)
+    """Returns the error, no longer than is told, without the key that was sent, which some servers repeat, and what else looks like one."""
+    exc.what = _without_keys(exc.what, key)[:LONGEST_TOLD]
     exc.args = (exc.what,)
     return exc
+
+
+def repeats_key(exc: Exception, key: str | None) -> bool:
+    """Whether a key may stand in a library's exception, or in what that was raised from: a traceback would show it."""
+    told = [str(cause) for cause in _causes(exc)]
+    return any(len(text) > MOST_READ or _without_keys(text, key) != text for text in told)
 
 
 def _causes(exc: BaseException) -> Iterator[BaseException]:
@@ -177,9 +192,14 @@ def _status(exc: Exception) -> int:
     """Returns the HTTP status; for an error in the midst of a reply, the code that it gives itself; 0 when there is none."""
     body = getattr(exc, "body", None)
     for given in (getattr(exc, "status_code", None), body.get("code") if isinstance(body, Mapping) else None):
-        if isinstance(given, int | str) and str(given).isdecimal():
-            return int(given)
+        if re.fullmatch(r"[1-5]\d\d", str(given)):
+            return int(str(given))
     return 0
+
+
+def _code(exc: Exception) -> object:
+    """Returns the provider's own code, which the libraries set; others' exceptions may have one that they warn of."""
+    return getattr(exc, "__dict__", {}).get("code")
 
 
 def _told(exc: Exception, found: str | None) -> str:
@@ -206,7 +226,7 @@ def _words(cause: BaseException) -> str:
         return f"TLS: {reason.replace('_', ' ').lower()}"
     if isinstance(cause, OSError) and (cause.errno or 0) > 0:
         return os.strerror(cause.errno or 0)
-    return (str(cause).strip().splitlines() or [""])[0]
+    return (str(cause)[:MOST_READ].strip().splitlines() or [""])[0]
 
 
 def _tls(cause: BaseException) -> str | None:
@@ -222,12 +242,16 @@ def _request(exc: BaseException) -> object:
 
 
 def _without_keys(text: str, key: str | None) -> str:
-    return _KEY.sub(HIDDEN, text.replace(key, HIDDEN) if key else text)
+    """A short key, a stand-in such as "x", is taken for one only where it stands alone."""
+    for secret in sorted({key or "", *secrets()} - {""}, key=len, reverse=True):
+        alone = r"\b" if len(secret) < SHORTEST_SECRET else ""
+        text = re.sub(f"{alone}{re.escape(secret)}{alone}", HIDDEN, text)
+    return _KEY.sub(HIDDEN, text)
 
 
 def _retry_after(exc: Exception) -> float | None:
     """Returns the seconds after which the server wants to be asked again: its Retry-After, counted from its own date when it is one, or
-    when the limit that it names is whole again; None when it says neither.
+    when the limit that it names is whole again; None when it says neither, or less than nothing.
     """
     headers = getattr(exc, "litellm_response_headers", None) or getattr(getattr(exc, "response", None), "headers", None)
     if not isinstance(headers, Mapping):
@@ -236,9 +260,10 @@ def _retry_after(exc: Exception) -> float | None:
     if not given:
         left = allowance(headers) if _status(exc) == 429 else None
         return left.seconds if left else None
-    with suppress(ValueError):
-        return max(0.0, float(given))
+    seconds = -1.0
     with suppress(ValueError, TypeError):
         now = parsedate_to_datetime(headers["date"]) if headers.get("date") else SystemClock().now()
-        return max(0.0, (parsedate_to_datetime(given) - now).total_seconds())
-    return None
+        seconds = (parsedate_to_datetime(given) - now).total_seconds()
+    with suppress(ValueError):
+        seconds = float(given)
+    return seconds if seconds >= 0 else None

@@ -58,3 +58,7 @@ class LitellmAdapter(ChatAdapter):
         came = await litellm.acompletion(**asked)
         headers = came._hidden_params.get("additional_headers") or {}
         return came, {name.removeprefix("llm_provider-"): str(value) for name, value in headers.items()}
+
+    async def _end(self, stream: Any) -> None:
+        if close := getattr(stream, "aclose", None):  # not all that it may return has one
+            await close()

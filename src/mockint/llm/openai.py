@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
 from mockint.llm import LONGEST_REPLY, Message, OnText, Raw, Usage, Way
-from mockint.llm.foreign import hidden, translate
+from mockint.llm.foreign import hidden, repeats_key, translate
 from mockint.llm.pace import allowance
 from mockint.llm.prices import priced
 from mockint.llm.structured import Negotiation
@@ -54,7 +54,10 @@ class ChatAdapter:
             raw = await self._negotiation.ask(asked, schema, lambda shaped: self._send(shaped, on_text))
         else:
             raw = await self._send(asked, on_text)
-        return raw if self._own else replace(raw, usage=priced(raw.usage, self.name))
+        return replace(raw, usage=self.price(raw.usage))
+
+    def price(self, usage: Usage) -> Usage:
+        return usage if self._own else priced(usage, self.name)
 
     async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
         try:
@@ -67,9 +70,10 @@ class ChatAdapter:
             finally:
                 await self._end(stream)
         except ModelError as exc:
+            exc.usage = exc.usage and self.price(exc.usage)
             raise hidden(exc, self._key) from None
-        except Exception as exc:  # a server that speaks the protocol badly makes the library raise whatever it likes
-            raise translate(exc, self.name, key=self._key) from exc
+        except Exception as exc:  # noqa: BLE001  (a server that speaks the protocol badly makes the library raise whatever it likes)
+            raise translate(exc, self.name, key=self._key) from (None if repeats_key(exc, self._key) else exc)
 
     async def _create(self, **asked: Any) -> tuple[Any, Mapping[str, str]]:
         """Returns what the library makes of the request, a completion or a stream of its chunks, and the headers that came first."""
@@ -101,9 +105,8 @@ class OpenAIAdapter(ChatAdapter):
                 f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
             ) from exc
         sent = None if key == "none" else self._client.api_key
-        # OpenAI's own models refuse the older name, and other servers do not know the newer one.
-        longest = {"max_tokens" if base_url else "max_completion_tokens": reply_tokens} if reply_tokens else {}
-        super().__init__(name, to={"model": served_as} | longest, own=base_url is not None, key=sent, **ways)
+        to = {"model": served_as} | longest(reply_tokens, own=base_url is not None)
+        super().__init__(name, to=to, own=base_url is not None, key=sent, **ways)
 
     async def close(self) -> None:
         await self._client.close()
@@ -114,6 +117,11 @@ class OpenAIAdapter(ChatAdapter):
 
     async def _end(self, stream: Any) -> None:
         await stream.close()
+
+
+def longest(reply_tokens: int | None, *, own: bool) -> dict[str, int]:
+    """Returns how a request limits its reply. OpenAI's own models refuse the older name, and other servers do not know the newer one."""
+    return {"max_tokens" if own else "max_completion_tokens": reply_tokens} if reply_tokens else {}
 
 
 async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
@@ -128,16 +136,20 @@ async def gather(stream: Any, on_text: OnText, name: str) -> Raw:
     async for chunk in stream:
         chunks += 1
         if chunk.choices:
-            refused.append(getattr(chunk.choices[0].delta, "refusal", None) or "")
             finish = chunk.choices[0].finish_reason or finish
-            if piece := chunk.choices[0].delta.content:
+            piece, refusal = (
+                chunk.choices[0].delta.content or "",
+                getattr(chunk.choices[0].delta, "refusal", None) or "",
+            )
+            length += len(piece) + len(refusal)
+            if length > LONGEST_REPLY:
+                raise _too_long(name)
+            refused.append(refusal)
+            if piece:
                 pieces.append(piece)
-                length += len(piece)
                 on_text(piece)
         if getattr(chunk, "usage", None):
             usage = usage_of(chunk.usage)
-        if length > LONGEST_REPLY:
-            raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
     if not chunks:
         raise ModelUnavailable(
             f"{name} sent something else than a stream of words.", hint="Check the provider's base_url."
@@ -151,37 +163,47 @@ def raw_of(done: Any, name: str) -> Raw:
         error = getattr(done, "error", None)
         told = str(error.get("message", error)) if isinstance(error, dict) else str(error or "")
         if told:
-            raise ModelUnavailable(
-                f"{name}: {' '.join(told.split())[:300]}", hint="Try again later, or name another model."
-            )
+            raise ModelUnavailable(f"{name}: {' '.join(told.split())}", hint="Try again later, or name another model.")
         raise ModelUnavailable(f"{name} sent a reply without choices.", hint="Check base_url, or try another model.")
     choice = done.choices[0]
     called = getattr(choice.message, "tool_calls", None)
     text = choice.message.content or (called[0].function.arguments if called else "") or ""
     if len(text) > LONGEST_REPLY:
-        raise ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
+        raise _too_long(name)
     refused = getattr(choice.message, "refusal", None) or ""
     return _checked(text, usage_of(done.usage), choice.finish_reason, name, refused=refused)
 
 
 def usage_of(usage: Any) -> Usage:
     """Returns the provider's count of tokens; 0 where it gives none."""
-    details = getattr(usage, "prompt_tokens_details", None)
-    return Usage(
-        prompt_tokens=getattr(usage, "prompt_tokens", 0) or 0,
-        completion_tokens=getattr(usage, "completion_tokens", 0) or 0,
-        cached_tokens=getattr(details, "cached_tokens", 0) or 0,
-        calls=1,
-    )
+    sent = _count(usage, "prompt_tokens")
+    cached = _count(getattr(usage, "prompt_tokens_details", None), "cached_tokens")
+    written = _count(usage, "completion_tokens")
+    return Usage(prompt_tokens=sent, completion_tokens=written, cached_tokens=min(cached, sent), calls=1)
+
+
+def _count(usage: Any, name: str) -> int:
+    value = getattr(usage, name, None)
+    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+
+
+def _too_long(name: str) -> ModelRefused:
+    return ModelRefused(f"{name} sent more than {LONGEST_REPLY} characters.", hint="Try another model.")
 
 
 def _checked(text: str, usage: Usage, finish: str | None, name: str, *, refused: str) -> Raw:
-    if refused.strip() and not text.strip():
-        raise ModelRefused(f"{name} refused: {' '.join(refused.split())[:300]}", hint="Try another model.")
-    if finish in ("tool_calls", "function_call"):
-        finish = "stop"
-    if finish == "content_filter":
-        raise ModelRefused(f"{name}: the provider's policy stopped the reply.", hint="Try another model.")
-    if not text.strip():
-        raise ModelUnavailable(f"{name} sent an empty reply.", hint="Try again, or name another model.")
+    if wrong := _wrong(text, finish, name, refused=refused):
+        wrong.usage = usage
+        raise wrong
     return Raw(text, usage, cut_off=finish in (None, "length"))
+
+
+def _wrong(text: str, finish: str | None, name: str, *, refused: str) -> ModelError | None:
+    """Returns what is wrong with a reply that came and was paid for; None when it can be used."""
+    if refused.strip() and not text.strip():
+        return ModelRefused(f"{name} refused: {' '.join(refused.split())}", hint="Try another model.")
+    if finish == "content_filter":
+        return ModelRefused(f"{name}: the provider's policy stopped the reply.", hint="Try another model.")
+    if not text.strip():
+        return ModelUnavailable(f"{name} sent an empty reply.", hint="Try again, or name another model.")
+    return None

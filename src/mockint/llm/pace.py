@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiolimiter import AsyncLimiter
-
 from mockint.clock import SystemClock
 
+MINUTE = 60.0
 LONGEST_HOLD = 60.0
 """Seconds that a provider's headers can hold calls back: limits are by the minute, and one of a day is told by its refusal."""
 NAMES = ("x-ratelimit-remaining-{0}", "anthropic-ratelimit-{0}-remaining", "x-ratelimit-{0}-remaining")
@@ -86,6 +86,31 @@ class _Window:
 
 
 @dataclass
+class _Minute:
+    """So many in any sixty seconds. (A leaky bucket lets twice as many through in the first of them.)"""
+
+    most: int
+    _sent: deque[tuple[float, int]] = field(default_factory=deque)
+    """When, and how many."""
+    _sum: int = 0
+
+    def wait(self, count: int, now: float) -> float:
+        """Returns the seconds until so many more may be sent; what is more than a minute holds waits for an empty one."""
+        while self._sent and self._sent[0][0] <= now - MINUTE:
+            self._sum -= self._sent.popleft()[1]
+        over, until = self._sum + min(count, self.most) - self.most, now
+        for at, gone in self._sent:
+            if over <= 0:
+                break
+            over, until = over - gone, at + MINUTE
+        return until - now
+
+    def take(self, count: int, now: float) -> None:
+        self._sent.append((now, min(count, self.most)))
+        self._sum += min(count, self.most)
+
+
+@dataclass
 class Pace:
     """Keeps to what a provider allows; a call waits for its turn before its deadline runs."""
 
@@ -94,11 +119,13 @@ class Pace:
     at_once: int | None = None
     _requests: _Window = field(default_factory=_Window)
     _tokens: _Window = field(default_factory=_Window)
+    _held_until: float = 0.0
 
     def __post_init__(self) -> None:
-        self._by_request = AsyncLimiter(self.requests_per_minute, 60) if self.requests_per_minute else None
-        self._by_token = AsyncLimiter(self.tokens_per_minute, 60) if self.tokens_per_minute else None
+        self._by_request = _Minute(self.requests_per_minute) if self.requests_per_minute else None
+        self._by_token = _Minute(self.tokens_per_minute) if self.tokens_per_minute else None
         self._gate = asyncio.Semaphore(self.at_once) if self.at_once else None
+        self._line = asyncio.Lock()
 
     @asynccontextmanager
     async def turn(self, size: int) -> AsyncIterator[None]:
@@ -108,15 +135,11 @@ class Pace:
             yield
 
     async def again(self, size: int) -> None:
-        """Waits until a call may be made in a place that is held already."""
-        if self._by_request:
-            await self._by_request.acquire()
-        if self._by_token:
-            await self._by_token.acquire(min(self.tokens_per_minute or 0, 1 + size))
-        while (seconds := self._wait(size)) > 0:
-            await asyncio.sleep(seconds)
-        self._requests.left -= 1
-        self._tokens.left -= size
+        """Waits until a call may be made in a place that is held already. Calls go in the order in which they came."""
+        async with self._line:
+            while (seconds := self._wait(size)) > 0:
+                await asyncio.sleep(seconds)
+            self._take(size)
 
     def told(self, found: Allowance | None) -> None:
         """Takes in what a reply's headers said."""
@@ -126,9 +149,24 @@ class Pace:
                 window.left, window.until = left.count, now + min(left.seconds, LONGEST_HOLD)
 
     def hold(self, seconds: float) -> None:
-        """Holds every call back for so long: the provider asked for it."""
-        self.told(Allowance(requests=Left(0, seconds)))
+        """Holds every call back for so long, whatever other replies say is left: the provider asked for it."""
+        self._held_until = max(self._held_until, asyncio.get_running_loop().time() + seconds)
 
     def _wait(self, size: int) -> float:
         now = asyncio.get_running_loop().time()
-        return max(self._requests.wait(1, now), self._tokens.wait(size, now))
+        return max(
+            self._held_until - now,
+            self._requests.wait(1, now),
+            self._tokens.wait(size, now),
+            self._by_request.wait(1, now) if self._by_request else 0.0,
+            self._by_token.wait(1 + size, now) if self._by_token else 0.0,
+        )
+
+    def _take(self, size: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self._requests.left -= 1
+        self._tokens.left -= size
+        if self._by_request:
+            self._by_request.take(1, now)
+        if self._by_token:
+            self._by_token.take(1 + size, now)

@@ -36,7 +36,9 @@ class RecordedAdapter:
         exchange = waiting.pop(0)
         if exchange.reply is None:
             hint = exchange.hint or "It failed when it was made."
-            raise ModelRefused(exchange.error or "The recorded call failed.", hint=hint)
+            failed = ModelRefused(exchange.error or "The recorded call failed.", hint=hint)
+            failed.usage = exchange.usage
+            raise failed
         if on_text:
             on_text(exchange.reply)
         return Raw(exchange.reply, exchange.usage, exchange.cut_off)
