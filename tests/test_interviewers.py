@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from time import process_time
 from typing import Any, TypeVar
 
 import pytest
@@ -175,6 +176,18 @@ def test_stream_is_passed_on_late_and_stops_before_the_leak(size: int) -> None:
     assert harmless.startswith("".join(shown).strip())
     assert "keeps" not in "".join(shown)
     assert "".join(shown).startswith("word0 word1")
+
+
+def test_holding_a_long_stream_back_takes_time_by_its_length_and_not_by_the_square() -> None:
+    def seconds(words: int) -> float:
+        held = Held(part("I boil it."), lambda piece: None)
+        began = process_time()
+        for number in range(words):
+            held(f"word{number} ")
+        return process_time() - began
+
+    seconds(500)
+    assert seconds(4000) < 16 * seconds(1000)  # by the square it would be 16 times, and here it is 4
 
 
 def test_turn_that_was_begun_goes_on_after_a_pause() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -209,14 +209,35 @@ def search(wanted: Cues, passages: Iterable[Passage]) -> Find:
     return Find(min(1.0, 0.75 * best + 0.35 * extra), found)
 
 
+@dataclass(frozen=True)
+class Giveaway:
+    """Words that a text gives away when it holds them as they are, or all the telling ones among them in any form."""
+
+    told: str
+    words: tuple[str, ...]
+    telling: frozenset[str]
+    """Stems."""
+
+    @classmethod
+    def of(cls, told: str) -> Giveaway:
+        return cls(told, words_of(told), frozenset(stems(told)))
+
+    def is_in(self, text: str) -> bool:
+        return self.holds(words_of(text), self.telling - set(stems(text)))
+
+    def holds(self, words: Sequence[str], missing: Set[str]) -> bool:
+        """Whether these words hold it, or none of its telling ones is missing from the whole text."""
+        return f" {' '.join(self.words)} " in f" {' '.join(words)} " or (len(self.telling) > 1 and not missing)
+
+
 def gives_away(text: str, cue: str) -> bool:
     """Whether a text holds the cue word for word, or all of its telling words in any form."""
-    telling = set(stems(cue))
-    return f" {_plain(cue)} " in f" {_plain(text)} " or (len(telling) > 1 and telling <= set(stems(text)))
+    return Giveaway.of(cue).is_in(text)
 
 
-def _plain(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.lower()))
+def words_of(text: str) -> tuple[str, ...]:
+    """Returns all words in lower case, without punctuation."""
+    return tuple(re.findall(r"\w+", text.lower()))
 
 
 def own(passages: Iterable[Passage], told: Sequence[str]) -> list[Passage]:
