@@ -7,9 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Lock
+from time import sleep
+from typing import Any
 
 import pytest
 
+from tests.builders import judged_well
 from tests.conftest import ROOT, ChatServer, Run
 
 CANDIDATE = ROOT / "examples" / "candidate.yaml"
@@ -228,3 +232,31 @@ def test_session_whose_money_is_spent_is_graded_offline_too_if_that_is_allowed(
     assert done.json[0]["stamp"]["grader"] == "offline"
     grades = sorted((tmp_path / "home" / "sessions" / name / "grades").iterdir())
     assert len(grades) == 3
+
+
+def test_sessions_are_graded_at_the_same_time_and_no_more_answers_than_is_allowed(
+    run: Run, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    at_once, seen, lock = 0, [], Lock()
+
+    def replies(asked: dict[str, Any]) -> str:
+        nonlocal at_once
+        with lock:
+            at_once += 1
+            seen.append(at_once)
+        sleep(0.05)
+        with lock:
+            at_once -= 1
+        return judged_well(asked)
+
+    chat_server.replies = replies
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    words = ("start", "--question", "hybrid-search", "--question", "agent-versus-chain", "--answers", CANDIDATE)
+    names = {run(*words).out.strip() for _ in range(5)}
+    done = run("grade", *names, "--model", "lab/m", "--config", "m.toml", "--concurrency", "3", "--json")
+    assert {grade["id"] for grade in done.json} == names
+    assert all(grade["coverage"] == 1 for grade in done.json)
+    assert len(chat_server.requests) == 10
+    assert max(seen) == 3
+    for name in names:
+        assert run("replay", name, "--verify", "--grade", "2").code == 0

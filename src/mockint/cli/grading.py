@@ -24,7 +24,7 @@ from mockint.cli.shared import (
     ModelRef,
     Votes,
     bank_of,
-    grade_session,
+    graded,
     grader_of,
     only,
     run,
@@ -140,7 +140,7 @@ def grade(
                     if kind is str:
                         run(_grade_answers(list(alike), settings, clock, results, how, told))  # type: ignore[arg-type]
                     else:
-                        _grade_sessions(list(alike), settings, clock, results, how, told)  # type: ignore[arg-type]
+                        run(_grade_sessions(list(alike), settings, clock, results, how, told))  # type: ignore[arg-type]
         except KeyboardInterrupt:
             kept = (
                 f"They are in {out}: the same command goes on." if out else "A run with --out FILE can be gone on with."
@@ -308,9 +308,7 @@ async def _grade_answers(
     if spending.unknown and spending.limit is not None:
         typer.echo("Some calls have no known price: the limit could not be kept for these.", err=True)
     if spending.met:
-        typer.echo(
-            f"{spending.spent:.2f} of {spending.limit:.2f} USD are spent; what is left was not graded.", err=True
-        )
+        typer.echo(f"{spending.told}; what is left was not graded.", err=True)
 
 
 @asynccontextmanager
@@ -380,6 +378,7 @@ async def _tier(
 def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
     """Returns what makes an adapter that sends batches."""
     from mockint.llm.batches import BatchAdapter, Ledger
+    from mockint.report import clean
 
     def made(reference: str) -> Adapter:
         if settings.settings.library(reference) != "openai":
@@ -396,7 +395,8 @@ def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
             api_key=settings.key(known) if known else None,
             ledger=Ledger(settings.home / "batches.jsonl", clock=clock),
             clock=clock,
-            told=lambda line: typer.echo(line, err=True),
+            told=lambda line: typer.echo(clean(line), err=True),
+            reply_tokens=settings.settings.limits.reply_tokens,
         )
 
     return made
@@ -409,31 +409,51 @@ def _patient(settings: Config) -> Config:
     return replace(settings, settings=settings.settings.model_copy(update={"limits": limits, "models": models}))
 
 
-def _grade_sessions(
-    sessions: list[tuple[Home, str]],
-    settings: Config,
-    clock: Clock,
-    results: Results,
-    how: _How,
-    told: _Told,
+async def _grade_sessions(
+    sessions: list[tuple[Home, str]], settings: Config, clock: Clock, results: Results, how: _How, told: _Told
 ) -> None:
-    from mockint.llm import Spending
+    """Grades sessions, several at a time where a model does it, with a bar where somebody watches."""
+    import asyncio  # 20 ms
+
+    from mockint.config import OFFLINE
+    from mockint.llm import Connections, Spending
+    from mockint.terminal import BatchBar
 
     reference = settings.settings.models.grader
     shared = Spending(how.usd) if how.usd is not None else None
+    connections = Connections(settings, clock)
+    answers, waiting = asyncio.Semaphore(how.at_once), asyncio.Semaphore(1 if reference == OFFLINE else how.at_once)
     written: list[Path] = []
-    for place, name in sessions:
-        try:
-            made, path = grade_session(
-                place, name, settings, clock, reference, level=how.level, votes=how.votes, spending=shared
-            )
-        except SessionError as exc:
-            line: dict[str, Any] = {"id": name, "error": {"code": exc.exit_code, "message": exc.what}}
-        else:
-            line = made.model_dump(mode="json")
-            written.append(path)
-        results.add(line)
-        told(line)
+
+    async def one(place: Home, name: str) -> dict[str, Any]:
+        async with waiting:
+            try:
+                made, path = await graded(
+                    place,
+                    name,
+                    settings,
+                    clock,
+                    connections,
+                    reference,
+                    level=how.level,
+                    votes=how.votes,
+                    spending=shared,
+                    gate=answers,
+                )
+            except SessionError as exc:
+                return {"id": name, "error": {"code": exc.exit_code, "message": exc.what}}
+        written.append(path)
+        return made.model_dump(mode="json")
+
+    async def work() -> None:
+        with BatchBar(len(sessions)) as bar:
+            for made in asyncio.as_completed([one(*session) for session in sessions]):
+                line = await made
+                results.add(line)
+                told(line)
+                bar.step(shared.spent if shared else 0.0)
+
+    await connections.closing(work())
     for path in written:
         typer.echo(f"Added: {path}. What moved: mockint compare {path.parents[1].name}", err=True)
 

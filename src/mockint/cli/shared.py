@@ -12,6 +12,7 @@ import typer
 from mockint.errors import MockintError, UsageError
 
 if TYPE_CHECKING:
+    from asyncio import Semaphore
     from collections.abc import Callable, Coroutine, Sequence
 
     from mockint.bank import Bank
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mockint.grades import Grade
     from mockint.grading import Grader
     from mockint.grading.grader import Calls
-    from mockint.llm import Connections, Spending
+    from mockint.llm import Connections, Exchange, Recorder, Spending
     from mockint.report import Trust
     from mockint.store import Home
     from mockint.transcript import Transcript
@@ -100,7 +101,10 @@ def transcript_of(store: Home, name: str) -> Transcript:
     return fold(read_log(store.log(name)).events)
 
 
-def grader_of(config: Config, connections: Connections, reference: str, *, votes: int = 1) -> Callable[[Calls], Grader]:
+def grader_of(
+    config: Config, connections: Connections, reference: str, *, votes: int = 1, spending: Spending | None = None
+) -> Callable[[Calls], Grader]:
+    """Args: spending: what its calls are counted against; by default what all of the connections share."""
     from mockint.config import OFFLINE
     from mockint.grading.grader import judges, offline
     from mockint.grading.judge import PROMPT
@@ -112,69 +116,89 @@ def grader_of(config: Config, connections: Connections, reference: str, *, votes
         return offline
     connections.connect(reference)
     prompt = load_prompt(config.folders, PROMPT)
-    return judges(lambda keep: connections.recorder(reference, role="grader", keep=keep), prompt, votes=votes)
+
+    def recorder(keep: Callable[[Exchange], None]) -> Recorder:
+        return connections.recorder(reference, role="grader", keep=keep, spending=spending)
+
+    return judges(recorder, prompt, votes=votes)
 
 
-def count_spent(connections: Connections, events: Sequence[Event]) -> None:
+def count_spent(spending: Spending, events: Sequence[Event]) -> None:
     from mockint.events import ModelCalled
 
     for event in events:
         if isinstance(event, ModelCalled):
-            connections.spending.add(event.exchange.usage)
+            spending.add(event.exchange.usage)
 
 
 def grade_session(
+    store: Home, name: str, config: Config, clock: Clock, reference: str, *, level: str | None = None, votes: int = 1
+) -> tuple[Grade, Path]:
+    """As `graded`, of one session, while a bar shows how far it is."""
+    from mockint.llm import Connections
+    from mockint.terminal import progress
+
+    connections = Connections(config, clock)
+    with progress("grading", len(transcript_of(store, name).parts)) as done:
+        work = graded(store, name, config, clock, connections, reference, level=level, votes=votes, done=done)
+        return run(connections.closing(work))
+
+
+async def graded(
     store: Home,
     name: str,
     config: Config,
     clock: Clock,
+    connections: Connections,
     reference: str,
     *,
     level: str | None = None,
     votes: int = 1,
     spending: Spending | None = None,
+    gate: Semaphore | None = None,
+    done: Callable[[], None] = lambda: None,
 ) -> tuple[Grade, Path]:
     """Grades a session, writes the grade and the report, and returns the grade with its file.
 
     Args:
         spending: what several sessions may cost together; by default each has `limits.usd_per_session` to itself.
+        gate: lets through each answer that is graded, where several sessions are graded at once.
+        done: called after each question.
+
+    Raises:
+        SessionError: the session is missing or damaged.
     """
     from mockint.config import OFFLINE
     from mockint.content import digest
     from mockint.grading.grader import grade_parts
-    from mockint.llm import Connections
+    from mockint.llm import Spending
     from mockint.report import markdown
     from mockint.store import read_log
-    from mockint.terminal import progress
     from mockint.transcript import fold
 
     events = read_log(store.log(name)).events
     transcript = fold(events)
-    connections = Connections(config, clock)
-    if spending:
-        connections.spending = spending
-    else:
-        count_spent(connections, events)
-    maker = grader_of(config, connections, reference, votes=votes)
-    with progress("grading", len(transcript.parts)) as done:
-        work = grade_parts(
-            name,
-            transcript.parts,
-            level=level or transcript.started.level,  # type: ignore[arg-type]
-            scale=transcript.started.scale,
-            grader_for=maker,
-            clock=clock,
-            events=len(events),
-            log_hash=digest([event.model_dump(mode="json") for event in events]),
-            done=done,
-        )
-        made = run(connections.closing(work))
-    if connections.spending.unknown and connections.spending.limit is not None:
+    if spending is None:
+        spending = Spending(config.settings.limits.usd_per_session)
+        count_spent(spending, events)
+    made = await grade_parts(
+        name,
+        transcript.parts,
+        level=level or transcript.started.level,  # type: ignore[arg-type]
+        scale=transcript.started.scale,
+        grader_for=grader_of(config, connections, reference, votes=votes, spending=spending),
+        clock=clock,
+        events=len(events),
+        log_hash=digest([event.model_dump(mode="json") for event in events]),
+        gate=gate,
+        done=done,
+    )
+    if spending.unknown and spending.limit is not None:
         typer.echo("Some calls have no known price: limits.usd_per_session could not be kept for these.", err=True)
     path = store.add_grade(name, made)
-    if connections.spending.met and config.settings.limits.offline_when_spent and reference != OFFLINE:
-        typer.echo(f"{config.settings.limits.usd_per_session:.2f} USD are spent: graded offline as well.", err=True)
-        return grade_session(store, name, config, clock, OFFLINE, level=level)
+    if spending.met and config.settings.limits.offline_when_spent and reference != OFFLINE:
+        typer.echo(f"{spending.told}: graded offline as well.", err=True)
+        return await graded(store, name, config, clock, connections, OFFLINE, level=level)
     store.write_report(name, markdown(transcript, made, trust_in(store, transcript, made)))
     return made, path
 

@@ -44,6 +44,7 @@ async def grade_parts(
     events: int | None = None,
     log_hash: str | None = None,
     at: datetime | None = None,
+    gate: asyncio.Semaphore | None = None,
     done: Callable[[], None] = lambda: None,
 ) -> Grade:
     """Returns the grade of an interview, or of one answer from elsewhere.
@@ -54,14 +55,15 @@ async def grade_parts(
         events: how many events of the log were read; None without a log.
         log_hash: the hash of those events; by default the hash of what was said.
         at: when the grade says that it was made; by default now.
+        gate: lets through each answer that is graded; by default `AT_ONCE` of these at a time.
         done: called after each question.
     """
     kept = [Calls() for _ in parts]
     graders = [grader_for(calls) for calls in kept]
-    gate = asyncio.Semaphore(AT_ONCE)
+    gated = gate or asyncio.Semaphore(AT_ONCE)
 
     async def one(part: Part, grader: Grader) -> object:
-        async with gate:
+        async with gated:
             opinion = await grader.opinion(part) if part.answered else None
         done()
         return opinion
