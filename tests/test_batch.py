@@ -17,8 +17,10 @@ from mockint.errors import UsageError
 from mockint.grading import Opinion
 from mockint.grading.grader import offline
 from mockint.grading.offline import OfflineGrader
+from mockint.llm import DOWN_AFTER
 from mockint.transcript import Part
-from tests.conftest import Run, StandingClock
+from tests.builders import judged_well
+from tests.conftest import ChatServer, Run, StandingClock
 
 BM25 = "BM25 matches the literal term, so product codes and error codes are found that the embedding blurs."
 
@@ -186,3 +188,20 @@ def test_dry_run_says_what_it_would_take_and_grades_nothing(run: Run, tmp_path: 
     assert run("grade", source, "--dry-run", "--json").json["usd"] == 0
     assert "Nothing was graded" in run("grade", source, "--dry-run").out
     assert not list((tmp_path / "home").rglob("grades"))
+
+
+def test_batch_waits_for_a_provider_that_is_down_rather_than_leave_all_ungraded(
+    run: Run, chat_server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockint.llm.LEFT_ALONE", 0.2)
+    chat_server.replies = lambda asked: (503, {}) if len(chat_server.requests) <= DOWN_AFTER else judged_well(asked)
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n[limits]\ntries = 1\n')
+    source = answers_file(tmp_path / "a.jsonl", 12)
+    words = ("grade", source, "--model", "lab/m", "--config", "m.toml", "--concurrency", "1", "--out", "g.jsonl")
+    done = run(*words)
+    assert done.code == 0
+    assert done.err.count("it is asked again in") == 1
+    graded = [json.loads(line) for line in (tmp_path / "g.jsonl").read_text().splitlines()]
+    assert sum(line["score"] is None for line in graded) == DOWN_AFTER
+    assert run(*words).code == 0
+    assert all(json.loads(line)["coverage"] == 1 for line in (tmp_path / "g.jsonl").read_text().splitlines())

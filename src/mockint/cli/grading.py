@@ -368,17 +368,22 @@ async def _tier(
             from mockint.cluster import calls_on_cluster
 
             adapter = await kept.enter_async_context(calls_on_cluster(how.cluster, settings))
-        connections = Connections(settings, clock, adapter=adapter)
+        connections = Connections(settings, clock, adapter=adapter, waiting=_note)
         connections.spending = spending
         kept.push_async_callback(connections.close)
         maker = grader_of(settings, connections, reference, votes=how.votes)
         yield Here(Desk(questions, level, maker, clock, at), at_once=at_once)
 
 
+def _note(told: str) -> None:
+    from mockint.report import clean
+
+    typer.echo(clean(told), err=True)
+
+
 def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
     """Returns what makes an adapter that sends batches."""
     from mockint.llm.batches import BatchAdapter, Ledger
-    from mockint.report import clean
 
     def made(reference: str) -> Adapter:
         if settings.settings.library(reference) != "openai":
@@ -395,7 +400,7 @@ def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
             api_key=settings.key(known) if known else None,
             ledger=Ledger(settings.home / "batches.jsonl", clock=clock),
             clock=clock,
-            told=lambda line: typer.echo(clean(line), err=True),
+            told=_note,
             reply_tokens=settings.settings.limits.reply_tokens,
         )
 
@@ -421,7 +426,7 @@ async def _grade_sessions(
 
     reference = settings.settings.models.grader
     shared = Spending(how.usd) if how.usd is not None else None
-    connections = Connections(settings, clock)
+    connections = Connections(settings, clock, waiting=_note if len(sessions) > 1 else None)
     answers, waiting = asyncio.Semaphore(how.at_once), asyncio.Semaphore(1 if reference == OFFLINE else how.at_once)
     written: list[Path] = []
 

@@ -189,18 +189,23 @@ class Circuit:
     """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
 
     after: float = DOWN_AFTER
+    waiting: Callable[[str], None] | None = None
+    """Where calls wait meanwhile rather than fail: told so, once for each such while."""
     failures: int = 0
     failed_at: float = 0.0
     """When it was last seen to be down, in the clock's seconds."""
+    _told_at: float = 0.0
 
-    def check(self, name: str, now: float) -> None:
-        """Raises ModelUnavailable while the provider is left alone."""
-        left = LEFT_ALONE - (now - self.failed_at)
-        if self.failures >= self.after and left > 0:
-            raise ModelUnavailable(
-                f"{name} failed {self.failures} times in a row; it is asked again in {math.ceil(left)} seconds.",
-                hint="Wait, or name another model; models.fallback names one for good.",
-            )
+    async def closed(self, name: str, clock: Clock) -> None:
+        """Raises ModelUnavailable while the provider is left alone, or waits for the end of that."""
+        while self.failures >= self.after and (left := LEFT_ALONE - (clock.seconds() - self.failed_at)) > 0:
+            told = f"{name} failed {self.failures} times in a row; it is asked again in {math.ceil(left)} seconds."
+            if self.waiting is None:
+                raise ModelUnavailable(told, hint="Wait, or name another model; models.fallback names one for good.")
+            if self._told_at < self.failed_at:
+                self._told_at = self.failed_at
+                self.waiting(told)
+            await asyncio.sleep(left)
 
     def failed(self, now: float) -> None:
         self.failures, self.failed_at = self.failures + 1, now
@@ -234,9 +239,9 @@ class Model:
             ModelRefused: no use in asking again.
             ModelUnavailable: still failing after the last try, or the deadline has passed.
         """
-        self.circuit.check(self.name, self.clock.seconds())
+        await self.circuit.closed(self.name, self.clock)
         async with self.pace.turn(tokens(message.content for message in messages)):
-            self.circuit.check(self.name, self.clock.seconds())  # it may be down since this began to wait
+            await self.circuit.closed(self.name, self.clock)  # it may be down since this began to wait
             return await self._ask(messages, schema, _Shown(on_text) if on_text else None)
 
     async def _ask(self, messages: Sequence[Message], schema: type[T] | None, show: _Shown | None) -> Reply[T]:
@@ -497,10 +502,19 @@ class Connections:
 
     Args:
         adapter: makes the adapters, by their reference; by default each is this process's own.
+        waiting: for work that can wait: told when calls wait for a provider that is down, rather than fail; with a fallback none waits.
     """
 
-    def __init__(self, config: Config, clock: Clock, *, adapter: Callable[[str], Adapter] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        *,
+        adapter: Callable[[str], Adapter] | None = None,
+        waiting: Callable[[str], None] | None = None,
+    ) -> None:
         self._config, self._clock = config, clock
+        self._waiting = None if config.settings.models.fallback else waiting
         self._made = adapter or self._adapter
         self._models: dict[str, Model] = {}
         self._paces: dict[str, Pace] = {}
@@ -548,7 +562,7 @@ class Connections:
                 self._clock,
                 deadline_seconds=limits.deadline_seconds,
                 tries=limits.tries,
-                circuit=Circuit(after=math.inf if patient else DOWN_AFTER),
+                circuit=Circuit(after=math.inf if patient else DOWN_AFTER, waiting=self._waiting),
                 pace=self._paces.setdefault(provider, _pace(known)),
             )
         return self._models[reference]
