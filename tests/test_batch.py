@@ -205,3 +205,17 @@ def test_batch_waits_for_a_provider_that_is_down_rather_than_leave_all_ungraded(
     assert sum(line["score"] is None for line in graded) == DOWN_AFTER
     assert run(*words).code == 0
     assert all(json.loads(line)["coverage"] == 1 for line in (tmp_path / "g.jsonl").read_text().splitlines())
+
+
+def test_wrong_key_is_not_sent_for_every_answer(run: Run, chat_server: ChatServer, tmp_path: Path) -> None:
+    chat_server.replies = lambda asked: (401, {})
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    source = answers_file(tmp_path / "a.jsonl", 12)
+    done = run("grade", source, "--model", "lab/m", "--config", "m.toml", "--concurrency", "1", "--out", "g.jsonl")
+    assert done.code == 6
+    assert "status 401" in done.err
+    assert len(chat_server.requests) == DOWN_AFTER
+    lines = (tmp_path / "g.jsonl").read_text().splitlines()
+    whys = [json.loads(line)["answers"][0]["verdicts"][0]["why"] for line in lines]
+    assert len(whys) == 12
+    assert all("status 401" in why for why in whys)

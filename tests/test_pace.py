@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mockint.clock import SystemClock
 from mockint.config import load_config
 from mockint.errors import ModelError
-from mockint.llm import Connections, Message
+from mockint.llm import Connections, Message, Reply
 from mockint.llm.pace import MINUTE, Allowance, Left, Pace, _Minute, allowance
 from tests.conftest import ChatServer
 
@@ -215,3 +217,39 @@ def test_refusal_for_now_holds_the_provider_s_other_calls_back(
         return time.perf_counter() - began
 
     assert asyncio.run(connections.closing(work())) > 0.3
+
+
+def test_work_that_can_wait_is_not_lost_to_a_server_that_takes_less_at_once(
+    chat_server: ChatServer, tmp_path: Path
+) -> None:
+    lock, begun, taken = threading.Lock(), 0.0, 0
+
+    def replies(asked: object) -> str | tuple[int, dict[str, str]]:
+        nonlocal begun, taken
+        with lock:
+            now = time.monotonic()
+            if now - begun > 0.1:
+                begun, taken = now, 0
+            taken += 1
+            return "ready" if taken <= 4 else (429, {"retry-after": "0.1"})
+
+    chat_server.replies = replies
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n[limits]\ntries = 2\n')
+    config, told = load_config(file=tmp_path / "m.toml", home=tmp_path), list[str]()
+
+    async def asked_of(connections: Connections) -> tuple[int, int]:
+        model = connections.connect("lab/m")
+        asked = [Message(role="user", content="Hello")]
+        came = await asyncio.gather(*(model.reply(asked) for _ in range(40)), return_exceptions=True)
+        replies = [one for one in came if isinstance(one, Reply)]
+        return len(replies), sum(reply.tries for reply in replies)
+
+    async def work(**how: Any) -> tuple[int, int]:
+        connections = Connections(config, SystemClock(), **how)
+        return await connections.closing(asked_of(connections))
+
+    few, _ = asyncio.run(work())
+    assert few < 40
+    begun_with = len(chat_server.requests)
+    assert asyncio.run(work(waiting=told.append)) == (40, len(chat_server.requests) - begun_with)
+    assert len(told) == 1

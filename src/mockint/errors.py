@@ -60,19 +60,23 @@ class ModelError(MockintError):
 
 
 class ModelRefused(ModelError):
-    """No use in asking again; `shape` says that it may be for the way in which a reply's shape was asked for."""
+    """No use in asking again; `shape` says that it may be for the way in which a reply's shape was asked for, and `whoever` that it is for
+    nothing in what was asked: a bad key, no quota, an unknown model.
+    """
 
-    def __init__(self, what: str, *, hint: str, shape: bool = False) -> None:
+    def __init__(self, what: str, *, hint: str, shape: bool = False, whoever: bool = False) -> None:
         super().__init__(what, hint=hint)
         self.shape = shape
+        self.whoever = whoever
 
 
 class ModelUnavailable(ModelError):
-    """Worth another try; `retry_after` is what the server asked for, in seconds."""
+    """Worth another try; `retry_after` is what the server asked for, in seconds, and `busy` says that it only was too much at once."""
 
-    def __init__(self, what: str, *, hint: str, retry_after: float | None = None) -> None:
+    def __init__(self, what: str, *, hint: str, retry_after: float | None = None, busy: bool = False) -> None:
         super().__init__(what, hint=hint)
         self.retry_after = retry_after
+        self.busy = busy
 
 
 class GradingError(MockintError):

@@ -186,18 +186,27 @@ def tokens(texts: Iterable[str]) -> int:
 
 @dataclass
 class Circuit:
-    """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again."""
+    """Stops asking a provider that is down: after so many failures in a row it is left alone for a while, then tried again. One that refuses
+    so often in a row whatever it is asked, for its key say, is asked no more.
+    """
 
     after: float = DOWN_AFTER
     waiting: Callable[[str], None] | None = None
-    """Where calls wait meanwhile rather than fail: told so, once for each such while."""
+    """Where calls wait meanwhile rather than fail, and for as long as it is too much at once: told so, once for each such while."""
     failures: int = 0
     failed_at: float = 0.0
     """When it was last seen to be down, in the clock's seconds."""
+    refusals: int = 0
+    """In a row, of whatever was asked."""
+    last: ModelRefused | None = None
+    """Why it is asked no more."""
     _told_at: float = 0.0
+    _busy: bool = False
 
     async def closed(self, name: str, clock: Clock) -> None:
-        """Raises ModelUnavailable while the provider is left alone, or waits for the end of that."""
+        """Raises ModelUnavailable while the provider is left alone, or waits for the end of that; ModelRefused when it is asked no more."""
+        if self.last:
+            raise ModelRefused(self.last.what, hint=self.last.hint, whoever=True)
         while self.failures >= self.after and (left := LEFT_ALONE - (clock.seconds() - self.failed_at)) > 0:
             told = f"{name} failed {self.failures} times in a row; it is asked again in {math.ceil(left)} seconds."
             if self.waiting is None:
@@ -207,11 +216,21 @@ class Circuit:
                 self.waiting(told)
             await asyncio.sleep(left)
 
+    def refused(self, exc: ModelRefused) -> None:
+        self.refusals = self.refusals + 1 if exc.whoever else 0
+        if self.refusals >= DOWN_AFTER:
+            self.last = exc
+
+    def busy(self, name: str) -> None:
+        if self.waiting and not self._busy:
+            self._busy = True
+            self.waiting(f"{name} takes no more at once: it is asked again and again until it does.")
+
     def failed(self, now: float) -> None:
         self.failures, self.failed_at = self.failures + 1, now
 
     def replied(self) -> None:
-        self.failures = 0
+        self.failures = self.refusals = 0
 
 
 @dataclass(frozen=True)
@@ -237,12 +256,22 @@ class Model:
 
         Raises:
             ModelRefused: no use in asking again.
-            ModelUnavailable: still failing after the last try, or the deadline has passed.
+            ModelUnavailable: still failing after the last try, or the deadline has passed. Work that can wait (`Circuit.waiting`) begins its
+                tries anew when a provider only says that it was too much at once.
         """
-        await self.circuit.closed(self.name, self.clock)
-        async with self.pace.turn(tokens(message.content for message in messages)):
-            await self.circuit.closed(self.name, self.clock)  # it may be down since this began to wait
-            return await self._ask(messages, schema, _Shown(on_text) if on_text else None)
+        tries, lost = 0, Usage()
+        while True:
+            await self.circuit.closed(self.name, self.clock)
+            async with self.pace.turn(tokens(message.content for message in messages)):
+                await self.circuit.closed(self.name, self.clock)  # it may be down since this began to wait
+                try:
+                    reply = await self._ask(messages, schema, _Shown(on_text) if on_text else None)
+                    return replace(reply, tries=tries + reply.tries, usage=lost + reply.usage)
+                except ModelUnavailable as exc:
+                    if not (exc.busy and self.circuit.waiting):
+                        raise
+                    tries, lost = tries + exc.tries, lost + exc.usage
+                    self.circuit.busy(self.name)
 
     async def _ask(self, messages: Sequence[Message], schema: type[T] | None, show: _Shown | None) -> Reply[T]:
         began = self.clock.seconds()
@@ -273,7 +302,9 @@ class Model:
         except (ModelError, TimeoutError) as exc:
             failure = exc if isinstance(exc, ModelError) else self._late()
             failure.tries, failure.seconds, failure.usage = number, self.clock.seconds() - began, lost
-            if isinstance(failure, ModelUnavailable):
+            if isinstance(failure, ModelRefused):
+                self.circuit.refused(failure)
+            if isinstance(failure, ModelUnavailable) and not (failure.busy and self.circuit.waiting):
                 self.circuit.failed(self.clock.seconds())
             if failure is exc:
                 raise

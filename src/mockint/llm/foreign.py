@@ -78,6 +78,8 @@ REFUSED = {
 }
 CONNECTION = {"APIConnectionError", "ClientResponseError", "TransportError"}
 """aiohttp says ClientResponseError of what is no HTTP."""
+DISGUISES = {"APITimeoutError", "InternalServerError"}
+"""What openai's aiohttp transport and litellm say of a connection that failed, whatever the reason."""
 BY_STATUS = {"APIError", "APIStatusError", "OpenAIError"}
 """The general ones, which say no more than their status does."""
 
@@ -127,9 +129,11 @@ def row(kind: type[BaseException]) -> str | None:
 def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelError:
     """Returns mockint's error for a library's, raised while the model `name` was asked. Neither the key nor what looks like one is in it."""
     found, status = row(type(exc)), _status(exc)
+    if found in DISGUISES and any(isinstance(c, OSError) and (c.errno or 0) > 0 for c in _causes(exc)):
+        found = "APIConnectionError"
     told = f"{name}: {_without_keys(_told(exc, found), key)[:LONGEST_TOLD]}"
     if _code(exc) == "insufficient_quota":
-        return ModelRefused(told, hint=QUOTA)
+        return ModelRefused(told, hint=QUOTA, whoever=True)
     if any(_tls(cause) in MISCONFIGURED for cause in _causes(exc)):
         return ModelRefused(told, hint=SECURE)
     if wrong := _set_up(exc, name, key):
@@ -139,10 +143,10 @@ def translate(exc: Exception, name: str, *, key: str | None = None) -> ModelErro
     later = known in MAY_WORK_LATER or known >= 500
     if found in UNAVAILABLE or later or isinstance(exc, OSError):
         hint = REACH if found in CONNECTION else LATER
-        return ModelUnavailable(told, hint=hint, retry_after=_retry_after(exc))
+        return ModelUnavailable(told, hint=hint, retry_after=_retry_after(exc), busy=known == 429)
     hint = REFUSED.get(found or "", SHORTER if known == 413 else CHECK)
     shape = (hint == ASKED or known in SHAPES) and _code(exc) != "context_length_exceeded"
-    return ModelRefused(told, hint=hint, shape=shape)
+    return ModelRefused(told, hint=hint, shape=shape, whoever=hint in (KEY, NAME, QUOTA))
 
 
 def _set_up(exc: Exception, name: str, key: str | None) -> ModelRefused | None:
