@@ -73,6 +73,11 @@ def test_grades_of_a_batch_are_read_and_errors_left_out(run: Run, tmp_path: Path
     assert [made.id for made in read_grades(tmp_path / "g.jsonl")] == ["a"]
 
 
+def test_level_that_does_not_exist_is_named() -> None:
+    with pytest.raises(UsageError, match="no level 'expert'"):
+        grade("hybrid-search", SAID, level="expert")  # type: ignore[arg-type]
+
+
 def test_own_folder_of_questions_is_added(tmp_path: Path) -> None:
     path = tmp_path / "bank" / "rag" / "mine.yaml"
     path.parent.mkdir(parents=True)

@@ -118,7 +118,7 @@ def test_batch_goes_on_from_its_out_file_and_pays_nothing_twice(run: Run, tmp_pa
     done = run("grade", answers_file(tmp_path / "a.jsonl", 5), "--out", out)
     assert done.code == 0
     assert done.out.split("\n")[0].startswith("a-3")
-    assert "3 are in" in done.err
+    assert "3 of" in done.err
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == ["a-0", "a-1", "a-2", "a-3", "a-4"]
     assert out.read_text(encoding="utf-8").startswith(before)
@@ -219,3 +219,46 @@ def test_wrong_key_is_not_sent_for_every_answer(run: Run, chat_server: ChatServe
     whys = [json.loads(line)["answers"][0]["verdicts"][0]["why"] for line in lines]
     assert len(whys) == 12
     assert all("status 401" in why for why in whys)
+
+
+def test_error_of_a_line_that_was_mended_goes(run: Run, tmp_path: Path) -> None:
+    source, out = answers_file(tmp_path / "a.jsonl", 2), tmp_path / "g.jsonl"
+    good = source.read_text()
+    source.write_text(good.replace('{"id": "a-1"', '{"id": "a-1'))
+    done = run("grade", source, "--out", out)
+    assert "1 of 2 could not be graded; the same command tries them again." in done.err
+    assert {json.loads(line)["id"] for line in out.read_text().splitlines()} == {"a-0", "a.jsonl:2"}
+    source.write_text(good)
+    done = run("grade", source, "--out", out)
+    assert "could not be graded" not in done.err
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["a-0", "a-1"]
+
+
+def test_grades_that_give_way_to_another_level_s_are_told(run: Run, tmp_path: Path) -> None:
+    source, out = answers_file(tmp_path / "a.jsonl", 3), tmp_path / "g.jsonl"
+    assert "gave way" not in run("grade", source, "--out", out).err
+    done = run("grade", source, "--out", out, "--level", "senior")
+    assert f"3 of {out} by another grader, or for another level, gave way. Another --out keeps both." in done.err
+
+
+def test_answer_that_a_model_left_ungraded_says_why_and_not_that_there_was_no_evidence(
+    run: Run, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    chat_server.replies = lambda asked: (400, {})
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    done = run("grade", answers_file(tmp_path / "a.jsonl", 2), "--model", "lab/m", "--config", "m.toml")
+    assert done.out.count("not graded: lab/m: Error code: 400") + done.out.count("status 400") >= 2
+    assert "insufficient evidence" not in done.out
+    assert "2 of 2 could not be graded." in done.err
+
+
+def test_limit_that_cannot_be_kept_is_said_before_the_first_call(
+    run: Run, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    chat_server.replies = judged_well
+    (tmp_path / "m.toml").write_text(f'[providers.lab]\nbase_url = "{chat_server.url}"\n')
+    source = answers_file(tmp_path / "a.jsonl", 1)
+    words = ("grade", source, "--model", "lab/m", "--config", "m.toml")
+    told = "The price of lab/m is not known: the limit on what may be spent cannot be kept."
+    assert run(*words, "--usd", "1").err.startswith(told)
+    assert "price" not in run(*words).err

@@ -134,7 +134,7 @@ def test_worker_dies_in_the_middle_and_the_bytes_are_those_of_one_machine(
     assert len(there) == 800
     assert there == sorted_lines("here.jsonl")
     again = run("grade", f"{bucket}/answers.jsonl", "--out", f"{bucket}/out", "--cluster", cluster.address)
-    assert "800 are in" in again.err
+    assert "800 of" in again.err
     assert again.out == ""
     cluster.add(1)
 

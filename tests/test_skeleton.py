@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_skeleton_that_is_filled_in_has_no_problem(tmp_path: Path) -> None:
         filled = (f'"a{place}{number} b{place}{number} c{place}{number}"{text}' for number, text in enumerate(rest))
         path.write_text(first + "".join(filled))
     assert problems(tmp_path) == []
+
+
+def test_schema_that_each_file_names_for_an_editor_is_there(tmp_path: Path) -> None:
+    for path in write_skeleton(tmp_path, "rag", "my-question"):
+        place = path.read_text().splitlines()[0].partition("$schema=")[2]
+        assert json.loads((path.parent / place).read_text())["$schema"]
 
 
 def test_nothing_is_overwritten_and_a_slug_is_a_slug(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_batch_killed_in_the_middle_goes_on_with_every_line_once(tmp_path: Path)
     assert 100 < before < 600
     done = subprocess.run([*words, "--workers", "2"], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0
-    assert f"{before} are in" in done.stderr
+    assert f"{before} of {out} by the same grader stay" in done.stderr
     kept = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(line["id"] for line in kept) == sorted([*(f"a-{n}" for n in range(600)), "a.jsonl:601"])
 
@@ -208,6 +208,7 @@ def test_cohort_says_how_far_two_graders_agree(run: Run, tmp_path: Path) -> None
     (tmp_path / "second.jsonl").write_text("\n".join(map(json.dumps, second)) + "\n")
     words = ("grade", "a.jsonl", "--out", "first.jsonl")
     assert run(*words, "--beside", "second.jsonl").code == 2
+    assert "none was compared" in run(*words, "--cohort", "c.json", "--beside", "first.jsonl").err
     assert run(*words, "--cohort", "c.json", "--beside", "second.jsonl").code == 0
     report = json.loads((tmp_path / "c.json").read_text())
     (pair,) = report["spread"]["pairs"]

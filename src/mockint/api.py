@@ -23,15 +23,15 @@ from mockint.bank import load_bank as load_folders
 from mockint.batch import Said, part_of
 from mockint.clock import SystemClock
 from mockint.config import OFFLINE, Config, load_config
-from mockint.content import roots
-from mockint.errors import MockintError
+from mockint.content import near, roots
+from mockint.errors import MockintError, UsageError
 from mockint.files import lines
 from mockint.grades import AnswerGrade, Grade, Scored
 from mockint.grading.grader import grade_parts, judges, offline
 from mockint.grading.judge import PROMPT
 from mockint.llm import Connections
 from mockint.prompts import load_prompt
-from mockint.rubric import TargetLevel
+from mockint.rubric import SENIORITY, TargetLevel
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def grade(
         name: the grade's id.
 
     Raises:
-        UsageError: there is no such question.
+        UsageError: there is no such question, or no such level.
         ContentError: the answer is empty, the rubric is broken, or the model's key is missing.
 
     A model that fails raises nothing: the criteria that it left are `Unscored`, with the reason.
@@ -117,6 +117,10 @@ async def grade_async(
     config: Path | None = None,
 ) -> Grade:
     """As `grade`, for a service that has an event loop."""
+    if level not in SENIORITY:
+        raise UsageError(
+            f"There is no level {level!r}{near(level, SENIORITY)}", hint=f"Give one of {', '.join(SENIORITY)}."
+        )
     bank = bank or load_bank()
     whole = isinstance(answer, str)
     part = part_of(question, answer if whole else None, None if whole else answer, bank)  # type: ignore[arg-type]

@@ -416,8 +416,10 @@ def _interval(found: Sequence[T], statistic: Callable[[Sequence[T]], float | Non
 def told(found: Agreement, *, usage: Usage) -> str:
     """Returns the agreement in words and a table, for a terminal."""
     state = "calibrated" if found.calibrated else "uncalibrated"
+    ratings, scores = _many(found.ratings, "rating"), _many(found.scores, "score")
+    over = f"over {_many(found.questions, 'question')}"  # those of the ratings, if there are any
     lines = [
-        f"{_many(found.ratings, 'rating')} and {_many(found.scores, 'score')} over {_many(found.questions, 'question')}; "
+        f"{f'{ratings} {over}, and {scores}' if found.ratings else f'{ratings} and {scores} {over}'}; "
         f"{found.coverage:.0%} could be scored",
         "",
         f"exact agreement       {_shown(found.exact)}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
@@ -272,8 +273,9 @@ class Results:
         self._known.execute("CREATE INDEX by_key ON grades (key)")
         self._known.execute("CREATE TABLE replaced (file TEXT, start INT, PRIMARY KEY (file, start)) WITHOUT ROWID")
         self._replaced = False
-        self.reused = self.kept = 0
-        """Grades from before that were not made again, and those that stay since what was made now is less."""
+        self.reused = self.kept = self.gave_way = 0
+        """Grades from before: that were not made again; that stay, since what was made now is less; and that gave way to another grader's, or
+        to one for another level."""
         for where, line in self._lines.before():
             with suppress(ValueError, KeyError, TypeError):  # somebody else's line
                 read = json.loads(line)
@@ -315,6 +317,14 @@ class Results:
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         self._keep(name, made, self._lines.add(data, paid=bool(line.get("calls"))), new=True)
 
+    def read_whole(self, source: str) -> None:
+        """Drops what earlier runs said of lines of this source that could not be read: all of them were read again."""
+        asked = "SELECT id, file, start FROM grades WHERE key IS NULL AND NOT new AND start IS NOT NULL"
+        for name, *place in self._known.execute(asked).fetchall():
+            if re.fullmatch(rf"{re.escape(source)}:\d+", name):
+                self._drop((place[0], place[1]))
+                self._known.execute("DELETE FROM grades WHERE id = ?", (name,))
+
     def close(self) -> None:
         """Leaves one line for each id, the newest, and whatever is no line of ours."""
         self._lines.close(self._stays if self._replaced else None)
@@ -326,13 +336,18 @@ class Results:
         return found is not None and made.coverage < found[1] and (not made.coverage or found[0] == made.key)
 
     def _keep(self, name: str, made: Made, where: Place | None, *, new: bool) -> None:
-        before = self._known.execute("SELECT file, start FROM grades WHERE id = ?", (name,)).fetchone()
+        asked = "SELECT file, start, key, transcript, coverage FROM grades WHERE id = ?"
+        before = self._known.execute(asked, (name,)).fetchone()
         if before and before[1] is not None:
-            self._replaced = True
-            self._known.execute("INSERT INTO replaced VALUES (?, ?)", before)
+            self._drop(before[:2])
+            self.gave_way += bool(before[4] and before[3] == made.transcript and before[2] != made.key)
         place = (where.file, where.start, where.length) if where else (None, None, None)
         row = (name, made.key, made.transcript, made.coverage, made.whole, *place, new)
         self._known.execute("INSERT OR REPLACE INTO grades VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _drop(self, place: tuple[str, int]) -> None:
+        self._replaced = True
+        self._known.execute("INSERT INTO replaced VALUES (?, ?)", place)
 
     def _stays(self, place: Place) -> bool:
         asked = "SELECT 1 FROM replaced WHERE file = ? AND start = ?"

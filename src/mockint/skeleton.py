@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import jinja2
 
+from mockint.content import roots
 from mockint.errors import UsageError
 
 _FILES = {
@@ -34,6 +36,11 @@ def write_skeleton(folder: Path, track: str, slug: str) -> list[Path]:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
+    for name in _FILES:  # what their first lines name, for an editor
+        schema = f"{Path(name).stem}.schema.json"
+        if not (folder / "schemas" / schema).exists():
+            (folder / "schemas").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(roots()[0] / "schemas" / schema, folder / "schemas" / schema)
     for name, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(environment.get_template(name).render(slug=slug, track=track), encoding="utf-8")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mockint.batch import Engine, Questions
     from mockint.clock import Clock
     from mockint.config import Config
-    from mockint.llm import Adapter, Spending
+    from mockint.llm import Adapter, Connections, Spending
     from mockint.results import Results
     from mockint.store import Home
 
@@ -152,13 +152,26 @@ def grade(
         if together:
             together.write(_written(out) if out else (), beside=chain.from_iterable(map(_written, beside or ())))
     if results.reused:
-        typer.echo(f"{results.reused} are in {out} already, by the same grader, and were not graded again.", err=True)
+        typer.echo(f"{results.reused} of {out} by the same grader stay, and were not graded again.", err=True)
     if results.kept:
-        typer.echo(f"{results.kept} stay in {out} as they were: more of them was scored before.", err=True)
+        typer.echo(f"{results.kept} of {out} stay as they were: more was scored before.", err=True)
+    if results.gave_way:
+        typer.echo(
+            f"{results.gave_way} of {out} by another grader, or for another level, gave way. Another --out keeps both.",
+            err=True,
+        )
+    if bad := told.count - told.scored:
+        typer.echo(f"{bad} of {told.count} could not be graded{_again(out)}", err=True)
+    if told.partly:
+        typer.echo(f"{told.partly} of {told.count} were graded only in part{_again(out)}", err=True)
     if not told.count and not results.reused:
         raise UsageError(f"There is nothing to grade in {', '.join(inputs)}.", hint="See: mockint history")
     if told.count and not told.scored and not results.reused:
         raise GradingError("Nothing could be graded.", hint=why_not([told.first_bad]))
+
+
+def _again(out: str | None) -> str:
+    return "; the same command tries them again." if out else "."
 
 
 @dataclass(frozen=True)
@@ -181,7 +194,7 @@ class _Told:
     """What a person or a program is told of each grade, and what is made of all of them."""
 
     def __init__(self, *, as_json: bool, also: Callable[[dict[str, Any]], None] | None) -> None:
-        self.count = self.scored = 0
+        self.count = self.scored = self.partly = 0
         self.first_bad: dict[str, Any] = {}
         self._json, self._also = as_json, also
 
@@ -194,7 +207,7 @@ class _Told:
         if self._json:
             sys.stdout.write("]\n")
 
-    def __call__(self, line: dict[str, Any]) -> None:
+    def __call__(self, line: dict[str, Any], *, show: Callable[[str], None] = typer.echo) -> None:
         from mockint.report import clean, shown
 
         good = "error" not in line and line["score"] is not None
@@ -203,12 +216,20 @@ class _Told:
         if self._json:
             sys.stdout.write(f"{',' if self.count else ''}\n{json.dumps(line, ensure_ascii=False)}")
         else:
-            told = line["error"]["message"] if "error" in line else f"{line['signal']}  {shown(line['score'])}"
-            typer.echo(f"{clean(str(line['id']))}  {clean(told)}")
+            told = f"{line['signal']}  {shown(line['score'])}" if good else _why_bad(line)
+            show(f"{clean(str(line['id']))}  {clean(told)}")
         self.count += 1
         self.scored += good
+        self.partly += good and any(v["state"] == "unscored" for answer in line["answers"] for v in answer["verdicts"])
         if self._also:
             self._also(line)
+
+
+def _why_bad(line: dict[str, Any]) -> str:
+    """Returns why a line has no score: what went wrong, or that there was no answer."""
+    if "error" in line:
+        return str(line["error"]["message"])
+    return f"{'not graded' if any(answer['verdicts'] for answer in line['answers']) else 'no score'}: {why_not([line])}"
 
 
 class _Together:
@@ -249,9 +270,10 @@ class _Together:
         from mockint.report import clean
         from mockint.store import write
 
-        foreign = 0
+        foreign = compared = 0
         for some, add in ((lines, self.add), (beside, self._cohort.compare)):
             for line in some:
+                compared += some is beside
                 try:
                     if line.strip():
                         add(json.loads(line))
@@ -266,6 +288,11 @@ class _Together:
             write(self._summary, chain([BOM], self._rows))
         if self._path:
             report = self._cohort.result()
+            if compared and not report.spread.pairs:
+                typer.echo(
+                    "No grade of --beside is of the same words, rubric and target level by another grader: none was compared.",
+                    err=True,
+                )
             match self._path.suffix:
                 case ".json":
                     text = report.model_dump_json(indent=1)
@@ -303,10 +330,9 @@ async def _grade_answers(
             batch = Batch(engine, results, questions=questions, level=level, held=lambda: bar.step(spending.spent))
             for place in places:
                 async for line in batch.grade(items(lines(place), Path(place).name)):
-                    told(line)
+                    told(line, show=bar.line)
                     bar.step(spending.spent)
-    if spending.unknown and spending.limit is not None:
-        typer.echo("Some calls have no known price: the limit could not be kept for these.", err=True)
+                results.read_whole(Path(place).name)
     if spending.met:
         typer.echo(f"{spending.told}; what is left was not graded.", err=True)
 
@@ -370,9 +396,22 @@ async def _tier(
             adapter = await kept.enter_async_context(calls_on_cluster(how.cluster, settings))
         connections = Connections(settings, clock, adapter=adapter, waiting=_note)
         connections.spending = spending
+        _say_of_price(connections, reference, spending)
         kept.push_async_callback(connections.close)
         maker = grader_of(settings, connections, reference, votes=how.votes)
         yield Here(Desk(questions, level, maker, clock, at), at_once=at_once)
+
+
+def _say_of_price(connections: Connections, reference: str, spending: Spending) -> None:
+    """Says before the first call that a limit cannot be kept."""
+    from mockint.config import OFFLINE
+    from mockint.llm import Usage
+
+    if spending.limit is None or reference == OFFLINE:
+        return
+    price = getattr(connections.alone(reference).adapter, "price", None)
+    if price is not None and price(Usage(prompt_tokens=1, completion_tokens=1, calls=1)).usd is None:
+        typer.echo(f"The price of {reference} is not known: the limit on what may be spent cannot be kept.", err=True)
 
 
 def _note(told: str) -> None:
@@ -427,6 +466,7 @@ async def _grade_sessions(
     reference = settings.settings.models.grader
     shared = Spending(how.usd) if how.usd is not None else None
     connections = Connections(settings, clock, waiting=_note if len(sessions) > 1 else None)
+    _say_of_price(connections, reference, shared or connections.spending)
     answers, waiting = asyncio.Semaphore(how.at_once), asyncio.Semaphore(1 if reference == OFFLINE else how.at_once)
     written: list[Path] = []
 
@@ -455,7 +495,7 @@ async def _grade_sessions(
             for made in asyncio.as_completed([one(*session) for session in sessions]):
                 line = await made
                 results.add(line)
-                told(line)
+                told(line, show=bar.line)
                 bar.step(shared.spent if shared else 0.0)
 
     await connections.closing(work())
