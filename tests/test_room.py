@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import pytest
 
 from mockint.events import AnswerGiven, ClarificationGiven, HintGiven
-from mockint.interview.interviewers import OfflineInterviewer
-from mockint.interview.room import Heard, Interrupted, Left, Listening, Room, SaveDraft, clock_time
+from mockint.interview.interviewers import OfflineInterviewer, Spoken
+from mockint.interview.moves import Probe, Reading
+from mockint.interview.room import STANDS_IN, Heard, Interrupted, Left, Listening, Room, SaveDraft, clock_time
+from mockint.llm import OnText
 from mockint.store import Log, read_log
 from mockint.transcript import Part, Transcript, TurnKind
 from tests.builders import planned, started
@@ -261,6 +263,87 @@ def test_interviewer_that_is_not_waited_for_is_stood_in_for(path: Path) -> None:
     assert probe.kind == "probe"
     assert probe.text in screen.shown
     assert any(event.kind == "probe_asked" and event.authored for event in read_log(path).events)
+    assert screen.shown.count(STANDS_IN) == 1
+
+
+class Calls(OfflineInterviewer):
+    """Notes what it is asked to do; its reading is not waited for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def read(self, part: Part) -> Reading:
+        self.asked.append("read")
+        raise Interrupted
+
+    async def probe(self, part: Part, probe: Probe, *, show: OnText) -> Spoken:
+        self.asked.append("probe")
+        return Spoken("Words of a model.")
+
+
+def test_interviewer_whose_reading_was_stopped_is_not_asked_again_in_that_turn(path: Path) -> None:
+    with Log(path) as log:
+        screen, interviewer = Written(log), Calls()
+        room = Room(log, clock=StandingClock(), candidate=Says(["Well.", "Hm.", None]), screen=screen)
+        room.begin(started(planned("kettle")))
+        with pytest.raises(Left):
+            asyncio.run(room.run(interviewer))
+    assert interviewer.asked == ["read", "read"], "one call in each of two turns"
+    probes = [event for event in read_log(path).events if event.kind == "probe_asked"]
+    assert [probe.authored for probe in probes] == [True, True]
+    assert "Words of a model." not in screen.shown
+
+
+class Dies(OfflineInterviewer):
+    async def read(self, part: Part) -> Reading:
+        raise ConnectionError("the server is gone")
+
+
+def leaves_off(path: Path, *lines: str | None, typed: str = "") -> None:
+    """Plays until the interviewer dies over an answer; what was typed ahead by then is kept."""
+    with Log(path) as log:
+        room = Room(log, clock=StandingClock(), candidate=Says(list(lines)), screen=Written(log))
+        if not log.events:
+            room.begin(started(planned("kettle"), planned("pot")))
+        with pytest.raises((ConnectionError, Left)):
+            asyncio.run(room.run(Dies()))
+        room.keep_unread(typed)
+
+
+def test_session_that_broke_off_after_an_answer_shows_the_question_and_the_answer_first(path: Path) -> None:
+    leaves_off(path, "Well.")
+    _, screen, _ = interview(path, "/quit")
+    asked = next(event.text for event in read_log(path).events if event.kind == "probe_asked")
+    assert screen.shown[:3] == ["How would you build a kettle?", "Well.", asked]
+
+
+def test_what_was_typed_ahead_is_the_draft_of_the_answer_that_is_due(path: Path) -> None:
+    leaves_off(path, "Well.", typed="And because\nof boi\n")
+    now, _, candidate = interview(path, "And because of boiling.", "/quit")
+    assert candidate.heard[0].draft == "And because\nof boi"
+    assert now.t == 10 + 10 + 10, "typing ahead takes no time"
+
+
+def test_what_was_typed_ahead_goes_below_the_draft_that_stands(path: Path) -> None:
+    leaves_off(path, None, typed="more")
+    _, _, candidate = interview(path, "/quit")
+    assert candidate.heard[0].draft == "half a thou\nmore"
+
+
+@pytest.mark.parametrize("typed", ["", " \n", "/skip\n"], ids=["nothing", "blank", "a command"])
+def test_nothing_and_a_command_that_were_typed_ahead_are_no_draft(path: Path, typed: str) -> None:
+    leaves_off(path, "Well.", typed=typed)
+    assert not any(event.kind == "draft_saved" for event in read_log(path).events)
+
+
+def test_what_is_typed_when_no_question_is_open_is_written_nowhere(path: Path) -> None:
+    with Log(path) as log:
+        room = Room(log, clock=StandingClock(), candidate=Says(["/quit"]), screen=Written(log))
+        room.begin(started(planned("kettle")))
+        room.keep_unread("too early")
+        asyncio.run(room.run(OfflineInterviewer()))
+        room.keep_unread("too late")
+    assert "too " not in path.read_text()
 
 
 def test_time_that_was_listened_counts_when_the_candidate_leaves(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,21 @@ def test_pause_hides_the_question_s_clock_and_goes_on(program: Any) -> None:
     room.until("Paused: press Enter to go on")
     room.type("\r")
     room.until("Question 1/1:")
+
+
+def test_what_is_typed_during_a_pause_is_not_sent_but_stands_there_below_what_stood_there(
+    program: Any, tmp_path: Path
+) -> None:
+    room = program(*ONE)
+    room.until("Question 1/1:")
+    room.type("first\x1b\r/pause\r")
+    room.until("Paused: press Enter to go on")
+    room.type("second\r")
+    room.until("Question 1/1:", "second")
+    assert "answer_given" not in log_of(tmp_path)
+    room.type("\r")
+    room.until("Interviewer:")
+    assert r"first\nsecond" in log_of(tmp_path)
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
@@ -333,7 +349,7 @@ def test_interrupts_while_paused_leave(program: Any) -> None:
     room.until("Paused: press Enter to go on")
     assert "embeddings alone" not in room.text, "the question is hidden"
     room.type("\x03\x03")
-    room.until("mockint resume")
+    room.until("mockint resume", "--home")
     assert room.ended() == 130
 
 
@@ -386,15 +402,104 @@ def test_interrupt_while_the_interviewer_thinks_stops_the_call_and_not_the_sessi
     room.type("Exact strings are matched by BM25.\r")
     room.until("The interviewer is thinking … 1 s")
     room.type("\x03")
-    room.until("the embedded interviewer stands in")
-    room.until("The interviewer is thinking")
-    room.type("\x03")
-    room.until("Interviewer:", "Question 1/1:")
+    room.until("the embedded interviewer stands in", "Interviewer:", "Question 1/1:")
     assert "thinking" not in room.text, "the line is gone once it is over"
     room.type("/quit\r")
     room.until("Signal:")
     assert room.ended() == 0
     assert '"authored":true' in log_of(tmp_path)
+
+
+def test_model_s_name_begins_a_sentence_as_it_is_written(program: Any, slow: Path) -> None:
+    room = program(*ONE, "--config", str(slow))
+    assert " lab/slow asks." in " ".join(room.until("Question 1/1:").split())
+
+
+def test_what_is_typed_while_the_interviewer_thinks_outlives_the_interrupt(program: Any, slow: Path) -> None:
+    room = program(*ONE, "--config", str(slow))
+    room.until("Question 1/1:")
+    room.type("Exact strings are matched by BM25.\r")
+    room.until("The interviewer is thinking … 1 s")
+    room.type("And rare words")
+    room.settle()
+    room.type("\x03")
+    room.until("> And rare words")
+
+
+class Refuses(Handler):
+    """A model's server that keeps a call waiting until it is told to refuse it."""
+
+    refuse = threading.Event()
+
+    def answer(self) -> None:
+        self.body()
+        self.refuse.wait(30)
+        self.send_whole(401, b'{"error": {"message": "no"}}', {})
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr(Refuses, "refuse", threading.Event())
+    path = tmp_path / "mockint.toml"
+    with serving(Refuses) as address:
+        path.write_text(f'[models]\ninterviewer = "lab/dead"\n[providers.lab]\nbase_url = "{address}/v1"\n')
+        yield path
+        Refuses.refuse.set()
+
+
+@pytest.fixture
+def in_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a shell run the program, and read a line when that has ended."""
+    shell = tmp_path / "shell"
+    shell.write_text(f'#!/bin/sh\n{sys.executable} "$@"\necho "it exited with $?"\nread -r line\necho "read: $line."\n')
+    shell.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(shell))
+
+
+@pytest.mark.usefixtures("in_a_shell")
+@pytest.mark.parametrize(
+    ("ahead", "kept"),
+    [
+        pytest.param("", "> my own words\n", id="while it thinks"),
+        pytest.param("I addd\x7f:\x1b\rand\r", "> I add:\n  and\n  my own words\n", id="with the answer before"),
+    ],
+)
+def test_what_was_typed_ahead_when_the_server_dies_is_kept_and_no_shell_gets_it(
+    program: Any, refusing: Path, ahead: str, kept: str
+) -> None:
+    room = program(*ONE, "--config", str(refusing))
+    room.until("Question 1/1:")
+    room.type(f"Exact strings are matched by BM25.\r{ahead}")
+    room.until("The interviewer is thinking")
+    room.type("my own worde\x7fs\x1b[D\rand Zürich\r")
+    room.settle()
+    Refuses.refuse.set()
+    room.until("What you typed meanwhile is kept", "it exited with 5")
+    room.type("true\r")
+    room.until("read: true.")
+
+    Refuses.refuse.clear()
+    again = program("resume", "--config", str(refusing))
+    again.until("Going on with", "Question 1 of 1", "You: Exact strings are matched", "The interviewer is thinking")
+    again.type("\x03")
+    again.until("  and Zürich", "Question 1/1:")
+    assert f"{kept}  and Zürich" in "\n".join(line.rstrip() for line in again.screen.display)
+
+
+@pytest.mark.usefixtures("in_a_shell")
+def test_what_is_typed_while_it_grades_reaches_no_shell(program: Any, refusing: Path) -> None:
+    refusing.write_text(refusing.read_text().replace("interviewer", "grader"))
+    room = program(*ONE, "--config", str(refusing))
+    room.until("Question 1/1:")
+    room.type("I skip this part of it, and I say no more.\r/quit\r")
+    room.until("grading")
+    room.type("more words\r")
+    room.settle()
+    assert "more words" not in room.text
+    Refuses.refuse.set()
+    room.until("it exited with 6")
+    room.type("true\r")
+    room.until("read: true.")
 
 
 def test_interrupt_in_the_middle_of_a_stream_keeps_what_was_shown(

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TextIO, TypeVar
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markdown import Markdown
@@ -21,7 +22,7 @@ from rich.text import Text
 
 from mockint.clock import Clock
 from mockint.config import prefers_plain
-from mockint.interview.room import Candidate, Heard, Interrupted, Left, Listening, SaveDraft, clock_time
+from mockint.interview.room import Candidate, Heard, Interrupted, Left, Listening, SaveDraft, clock_time, is_command
 from mockint.transcript import Part, Turn, TurnKind
 
 if TYPE_CHECKING:
@@ -235,9 +236,13 @@ class Screen:
 
 
 @contextmanager
-def keys_kept() -> Iterator[None]:
+def keys_kept(keep: Callable[[str], None] | None = None) -> Iterator[None]:
     """Keeps what is typed between two prompts, while the interviewer speaks, off the screen and as it was typed: else the terminal echoes
-    it into the interviewer's words and makes a new line of Enter.
+    it into the interviewer's words, makes a new line of Enter, and drops all of it at Ctrl-C. What nobody has read at the end does not
+    reach the shell.
+
+    Args:
+        keep: given that as text; without it, it is discarded.
     """
     if not a_person_is_here():
         yield
@@ -252,12 +257,46 @@ def keys_kept() -> Iterator[None]:
         return
     quiet = [*before]
     quiet[0] &= ~termios.ICRNL
-    quiet[3] &= ~termios.ECHO
+    # Not ~ICANON: a long paste would then fill the terminal's buffer, and Ctrl-C wait behind it.
+    quiet[3] = quiet[3] & ~termios.ECHO | termios.NOFLSH
     termios.tcsetattr(source, termios.TCSANOW, quiet)
     try:
         yield
     finally:
-        termios.tcsetattr(source, termios.TCSANOW, before)
+        try:
+            if keep:
+                keep(_unread())
+        finally:
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcflush(source, termios.TCIFLUSH)
+                termios.tcsetattr(source, termios.TCSANOW, before)
+
+
+def _unread() -> str:
+    """Takes what was typed and no prompt has read, and returns it as it would stand in an answer; other keys leave nothing."""
+    from prompt_toolkit.input import create_input
+    from prompt_toolkit.input.typeahead import get_typeahead
+    from prompt_toolkit.keys import Keys
+
+    source = create_input()
+    presses = get_typeahead(source)
+    with source.raw_mode():
+        while more := source.read_keys():
+            presses += more
+    text = ""
+    for press in presses:
+        match press.key:
+            case Keys.ControlM | Keys.ControlJ:
+                text += "\n"
+            case Keys.ControlH:
+                text = text[:-1]
+            case Keys.BracketedPaste:
+                text += press.data.replace("\r\n", "\n").replace("\r", "\n")
+            case Keys():
+                pass
+            case typed:
+                text += typed
+    return text
 
 
 @contextmanager
@@ -285,6 +324,7 @@ class BatchBar:
             TextColumn("left"),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=False,  # where it is a file or a pipe, results belong there
             disable=not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task("grading", total=total, rate="", spent="")
@@ -294,6 +334,13 @@ class BatchBar:
         speed = self._bar.tasks[0].speed
         rate = f"{speed:.3g} a second" if speed else ""
         self._bar.update(self._task, advance=1, rate=rate, spent=f"{usd:.2f} USD" if usd else "")
+
+    def line(self, text: str) -> None:
+        """Prints a result: above the bar where both are on the same screen."""
+        if self._bar.live.is_started and sys.stdout.isatty():
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(text)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -427,6 +474,9 @@ class Typist:
                     self._screen.note(EDITING)
                     opening, draft = edit, before
                     continue
+                if listening.paused and text.strip() and not is_command(text.strip()):
+                    save(text, elapsed())  # Enter only ends the pause: it stands there to be sent
+                    return Heard("", elapsed())
                 return Heard(text, elapsed())
         finally:
             for task in (saving, watching):

@@ -20,11 +20,11 @@ from mockint.cli.shared import (
     Level,
     ModelRef,
     Plain,
+    again,
     bank_of,
     count_spent,
     grade_session,
     grader_of,
-    me,
     only,
     run,
     settled,
@@ -137,7 +137,7 @@ def start(
         room = Room(log, clock=clock, candidate=candidate, screen=screen)
         room.begin(started)
         screen.note(_welcome(started, bool(answers)))
-        _interview(room, connections, connect(room.keep), session)
+        _interview(room, connections, connect(room.keep), session, typed=not answers)
     _finish(store, session, settings, clock, screen, grade=not no_grade, as_json=as_json)
 
 
@@ -174,7 +174,7 @@ def resume(
         count_spent(connections.spending, log.events)
         connect = _connector(settings, connections, room.now.started.models.interviewer)
         screen.note(f"Going on with {name}.")
-        _interview(room, connections, connect(room.keep), name)
+        _interview(room, connections, connect(room.keep), name, typed=not answers)
     _finish(store, name, settings, clock, screen, grade=not no_grade, as_json=as_json)
 
 
@@ -314,19 +314,19 @@ def _connector(
     return lambda keep: ModelInterviewer(connections.recorder(reference, role="interviewer", keep=keep), prompts)
 
 
-def _interview(room: Room, connections: Connections, interviewer: Interviewer, session: str) -> None:
-    """Runs the interview; however it breaks off, says how to go on with it."""
+def _interview(room: Room, connections: Connections, interviewer: Interviewer, session: str, *, typed: bool) -> None:
+    """Runs the interview; however it breaks off, says how to go on with it, and keeps what was typed ahead if answers are typed."""
     from mockint.interview.room import Left
     from mockint.terminal import keys_kept
 
     try:
-        with keys_kept():
+        with keys_kept(room.keep_unread if typed else None):
             run(connections.closing(room.run(interviewer)))
     except (Left, KeyboardInterrupt):
-        typer.echo(f"\nSaved. Go on with: {me()} resume {session}", err=True)
+        typer.echo(f"\nSaved. Go on with: {again('resume', session)}", err=True)
         raise typer.Exit(130) from None
     except MockintError as exc:
-        exc.hint = f"{exc.hint} The session is saved; go on with: {me()} resume {session}"
+        exc.hint = f"{exc.hint} The session is saved; go on with: {again('resume', session)}"
         raise
 
 
@@ -335,14 +335,16 @@ def _finish(
 ) -> None:
     """Grades, writes the report, shows the scorecard, and prints the session's id."""
     from mockint.report import scorecard
+    from mockint.terminal import keys_kept
 
     result: dict[str, Any] = {"id": session, "events": str(store.log(session))}
     if grade:
         transcript = transcript_of(store, session)
         try:
-            made, path = grade_session(store, session, config, clock, transcript.started.models.grader)
+            with keys_kept():
+                made, path = grade_session(store, session, config, clock, transcript.started.models.grader)
         except KeyboardInterrupt:
-            typer.echo(f"\nSaved, and not graded. Grade it with: {me()} grade {session}", err=True)
+            typer.echo(f"\nSaved, and not graded. Grade it with: {again('grade', session)}", err=True)
             typer.echo(json.dumps(result) if as_json else session)
             raise typer.Exit(130) from None
         result |= {"signal": made.signal, "score": made.score, "coverage": made.coverage}
@@ -350,7 +352,7 @@ def _finish(
         rows, about = scorecard(transcript, made, trust_in(store, transcript, made))
         screen.scorecard(made.signal, rows, about=about)
         typer.echo(f"\nReport: {store.report(session)}", err=True)
-        typer.echo(f"Read it here with: {me()} report {session}", err=True)
+        typer.echo(f"Read it here with: {again('report', session)}", err=True)
     typer.echo(json.dumps(result) if as_json else session)
     if grade and made.score is None and any(answer.state == "ungraded" for answer in made.answers):
         raise GradingError(f"Nothing of {session!r} could be graded.", hint=why_not([made.model_dump(mode="json")]))
@@ -364,9 +366,9 @@ def _welcome(started: SessionStarted, scripted: bool) -> str:
         if scripted
         else "Answer as you would aloud; /help lists what else you can do. "
     )
-    asks = "the embedded interviewer" if started.models.interviewer == "offline" else started.models.interviewer
+    asks = "The embedded interviewer" if started.models.interviewer == "offline" else started.models.interviewer
     return (
-        f"Session {started.session}: {many}, {started.minutes} minutes, level {started.level}. {asks[0].upper()}{asks[1:]} asks. "
+        f"Session {started.session}: {many}, {started.minutes} minutes, level {started.level}. {asks} asks. "
         f"{who}The clock runs only while you answer."
         f"{' When the time is up, what stands is sent.' if started.strict_time else ''}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -88,6 +89,16 @@ def me() -> str:
     if shutil.which("mockint"):
         return "mockint"
     return "python -m mockint" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
+
+
+def again(*words: str) -> str:
+    """Returns a command that a person can type, with the flags of this run that say where the sessions and the settings lie."""
+    given = sys.argv[1:]
+    for number, word in enumerate(given):
+        flag, is_one, value = word.partition("=")
+        if flag in ("--home", "--config"):
+            words += (flag, value) if is_one else (flag, *given[number + 1 : number + 2])
+    return f"{me()} {shlex.join(words)}"
 
 
 def only(**values: Any) -> dict[str, Any]:
@@ -199,7 +210,10 @@ async def graded(
     if spending.met and config.settings.limits.offline_when_spent and reference != OFFLINE:
         typer.echo(f"{spending.told}: graded offline as well.", err=True)
         return await graded(store, name, config, clock, connections, OFFLINE, level=level)
-    store.write_report(name, markdown(transcript, made, trust_in(store, transcript, made)))
+    text = markdown(transcript, made, trust_in(store, transcript, made))
+    if store.write_report(name, text, of=path) is None and made.score is None:
+        shown = store.kept(name).number
+        typer.echo(f"Grade {int(path.stem)} has no score: grade {shown} stays what is shown, and its report.", err=True)
     return made, path
 
 

@@ -32,7 +32,7 @@ from mockint.events import (
 )
 from mockint.interview.interviewers import Interviewer, OfflineInterviewer, Spoken
 from mockint.interview.moves import Ask, Finish, Listen, React, Reading, after, follow_up, next_move
-from mockint.llm import Exchange
+from mockint.llm import Exchange, OnText
 from mockint.store import Log
 from mockint.transcript import Part, Transcript, Turn, TurnKind, fold, step
 
@@ -60,8 +60,15 @@ _COMMAND = re.compile(rf"(/(?:{'|'.join(sorted(BARE))}))(?:\s+\S+){{0,3}}\s*", r
 _ASKS = re.compile(r"(?!\?)(?:\S+\s+){0,24}\S*\w\?", re.IGNORECASE)
 """A short question and nothing else: it is put to the interviewer."""
 
+
+def is_command(text: str) -> bool:
+    """Whether it looks like a command that stands alone."""
+    return text.startswith("/") and text[1:].strip().isalpha()
+
+
 GAVE_UP = "That is all right. Let us go on to something else."
 SKIPPED = "Then we leave that one."
+KEPT = "What you typed meanwhile is kept; it stands there to be sent when you go on."
 STANDS_IN = "The model was stopped; the embedded interviewer stands in for this turn."
 
 CLOSING: dict[Outcome, str] = {
@@ -121,6 +128,9 @@ class Left(Exception):
         self.seconds = seconds
 
 
+Speak = Callable[[Interviewer, OnText], Coroutine[Any, Any, Spoken]]
+"""Has an interviewer say something, showing what comes in pieces."""
+
 SaveDraft = Callable[[str, float], None]
 """Called with the text so far and the seconds listened, whenever what is typed should be safe."""
 
@@ -172,6 +182,15 @@ class Room:
         part = self.now.part or self.now.parts[0]
         self._write(ModelCalled, question=part.question.id, exchange=exchange)
 
+    def keep_unread(self, text: str) -> None:
+        """Writes down, below the draft that stands, what was typed and not heard before the room was left, if a question is open."""
+        part, text = self.now.part, text.strip()
+        if part and self.now.outcome is None and text:
+            draft = self.now.draft
+            self._draft(part, self.now.t)(f"{draft}\n{text}" if draft else text, 0.0)
+            if self.now.draft != draft:
+                self._screen.note(KEPT)
+
     async def run(self, interviewer: Interviewer) -> Transcript:
         """Goes on from wherever the log stands until the session is finished, and returns its transcript.
 
@@ -211,10 +230,10 @@ class Room:
         self._screen.note(CLOSING[outcome])
 
     def _recall(self) -> None:
-        """Shows, after a break, what was last said."""
-        part = self.now.part
-        if part and self.now.awaits_answer and not self.now.paused:
-            self._again(part.question.id)
+        """Shows, after a break, what was said about the question that is open: the last word may be an answer."""
+        match next_move(self.now):
+            case Listen(part) | React(part) if not self.now.paused:
+                self._again(part.question.id)
 
     def _again(self, question: str) -> None:
         """Shows the question and all that both have said about it."""
@@ -239,11 +258,20 @@ class Room:
         self._screen.turn("question", text, heading=self._heading(part))
 
     async def _react(self, part: Part, interviewer: Interviewer) -> None:
-        reading = await self._attended(interviewer.read(part), lambda: OfflineInterviewer().read(part))
+        stopped = False
+        try:
+            reading = await self._screen.attend(interviewer.read(part))
+        except Interrupted:
+            self._screen.note(STANDS_IN)
+            reading, stopped = await OfflineInterviewer().read(part), True
         probe = follow_up(self.now, part, reading)
         if probe is None:
             return await self._move_on(reading)
-        said = await self._spoken(lambda who, show: who.probe(part, probe, show=show), interviewer)
+
+        def speak(who: Interviewer, show: OnText) -> Coroutine[Any, Any, Spoken]:
+            return who.probe(part, probe, show=show)
+
+        said = await (_stood_in(speak) if stopped else self._spoken(speak, interviewer))
         about: dict[str, Any] = {"about": probe.about, "probe": probe.kind}
         self._write(ProbeAsked, question=part.question.id, turn=self.now.turns + 1, **about, **asdict(said))
         self._screen.turn("probe", said.text)
@@ -258,31 +286,19 @@ class Room:
             case Finish(outcome):
                 await self._close(outcome)
 
-    async def _attended(self, work: Coroutine[Any, Any, T], instead: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Waits for the interviewer; when the candidate will not, the embedded one stands in for this one move."""
-        try:
-            return await self._screen.attend(work)
-        except Interrupted:
-            self._screen.note(STANDS_IN)
-            return await instead()
-
-    async def _spoken(
-        self,
-        speak: Callable[[Interviewer, Callable[[str], None]], Coroutine[Any, Any, Spoken]],
-        interviewer: Interviewer,
-    ) -> Spoken:
+    async def _spoken(self, speak: Speak, interviewer: Interviewer) -> Spoken:
+        """Waits for what the interviewer says; when the candidate will not, the embedded one ends the turn."""
         shown: list[str] = []
 
         def show(piece: str) -> None:
             shown.append(piece)
             self._screen.piece(piece)
 
-        async def instead() -> Spoken:
-            said = await speak(OfflineInterviewer(), lambda _: None)
-            begun = "".join(shown).strip()
-            return replace(said, text=f"{begun} … {said.text}" if begun else said.text, authored=True)
-
-        return await self._attended(speak(interviewer, show), instead)
+        try:
+            return await self._screen.attend(speak(interviewer, show))
+        except Interrupted:
+            self._screen.note(STANDS_IN)
+            return await _stood_in(speak, begun="".join(shown).strip())
 
     async def _listen(self, part: Part, interviewer: Interviewer) -> None:
         began = self.now.t
@@ -391,9 +407,13 @@ class Room:
         self._screen.turn("clarification", said.text)
 
     def _draft(self, part: Part, began: float) -> SaveDraft:
+        before = f"{self.now.draft}\n" if self.now.paused and self.now.draft else ""
+
         def save(text: str, seconds: float) -> None:
-            command = text.startswith("/") and text[1:].strip().isalpha()
-            if text != self.now.draft and not command and (text or not self.now.paused):
+            if is_command(text) or (self.now.paused and not text):
+                return
+            text = before + text
+            if text != self.now.draft:
                 t = max(self.now.t, round(began + seconds, 2))
                 self._write(DraftSaved, t=t, question=part.question.id, text=text)
 
@@ -431,6 +451,12 @@ class Room:
         t = self.now.t
         question, session = part.budget_seconds - (t - (part.began or 0.0)), self.now.budget_seconds - t
         return f"Left for this question: {clock_time(question)}. Left in the session: {clock_time(session)}."
+
+
+async def _stood_in(speak: Speak, *, begun: str = "") -> Spoken:
+    """Has the embedded interviewer speak for a model that was stopped, after the words that it had begun with."""
+    said = await speak(OfflineInterviewer(), lambda _: None)
+    return replace(said, text=f"{begun} … {said.text}" if begun else said.text, authored=True)
 
 
 def clock_time(seconds: float) -> str:
