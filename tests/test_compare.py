@@ -13,8 +13,8 @@ from mockint.events import Planned
 from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Unscored, Verdict
 from mockint.report import Sat, beside, beside_text, comparison, over_time, over_time_text
 from mockint.transcript import fold
-from tests.builders import AT, planned, session, started
-from tests.conftest import ROOT, Run
+from tests.builders import AT, judged_well, planned, session, started
+from tests.conftest import ROOT, ChatServer, Run
 
 CANDIDATE = ROOT / "examples" / "candidate.yaml"
 LONG = "a-criterion-with-a-name-that-goes-on-and-on-and-on"
@@ -159,6 +159,84 @@ def test_sessions_with_no_question_in_common_say_so() -> None:
     )
     assert told.endswith("no question is in both\n")
     assert "made by the same grader in the same way" in told
+
+
+@pytest.mark.parametrize("count", [1, 4, 30])
+def test_reason_for_no_score_is_whole_or_ends_with_an_ellipsis(count: int) -> None:
+    quote = ("I have led three judge panels at a bank since 2019 " * count)[:119] + "…"
+    why = f"The judge's quote {quote!r} is not in the candidate's turns." + " And so on." * (count - 1)
+    lost = AnswerGrade(question="kettle", state="graded", score=0.5, verdicts=(Unscored(criterion="boiling", why=why),))
+    told = comparison(
+        grade(0.5, stamp(), lost), grade(0.9, stamp(), answered("kettle", 0.9, boiling="met")), names=("1", "2")
+    )
+    flat = " ".join(told.split())
+    assert f"({why[:150]}" in flat
+    assert f"({why})" in flat or " …)" in flat
+    assert narrow(told)
+
+
+FAILING = """[models]
+grader = "lab/tiny"
+[providers.lab]
+base_url = "{url}"
+[limits]
+tries = 1
+"""
+
+
+def graded_then_failed(run: Run, server: ChatServer, tmp_path: Path, *, well: int) -> Path:
+    """Plays a session that is graded so many times, and then once by a judge that fails; returns its folder."""
+    name = run("start", "--question", "hybrid-search", "--answers", CANDIDATE, "--no-grade").out.strip()
+    (tmp_path / "mockint.toml").write_text(FAILING.format(url=server.url))
+    server.replies = judged_well
+    for votes in range(1, well + 1):
+        assert run("grade", name, "--votes", votes).code == 0
+    server.replies = lambda request: (500, {})
+    assert run("grade", name).code == 6
+    return tmp_path / "home" / "sessions" / name
+
+
+def test_grade_of_which_nothing_was_scored_stays_and_is_not_what_is_shown(
+    run: Run, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    folder = graded_then_failed(run, chat_server, tmp_path, well=2)
+    assert len(list((folder / "grades").iterdir())) == 3
+    told = run("report", "last").out
+    assert told.rstrip() == (folder / "report.md").read_text().rstrip()
+    assert "- 2 model calls, 200 tokens in" in told
+    (row,) = run("history", "--json").json
+    assert (row["score"], row["grades"]) == (1.0, 3)
+    assert run("history").out.splitlines()[0].endswith("1.00  strong hire")
+    assert run("report", "last", "--json").json["grade"]["stamp"]["votes"] == 2
+    lost = run("report", "last", "--grade", "3").out
+    assert "model call was made and failed." in lost
+    assert "Nothing in your answers" not in lost
+    assert "500" in lost
+    assert "Verified: 6 verdicts, 2 recorded replies, signal strong hire." in run("replay", "last", "--verify").out
+    failed = run("replay", "last", "--verify", "--grade", "3").out
+    assert "Verified: 6 verdicts, 0 recorded replies, 1 recorded failure, signal insufficient" in failed
+    assert "1 recorded reply," in run("replay", "last", "--verify", "--grade", "1").out
+
+
+def test_two_newest_grades_that_have_a_score_are_compared(run: Run, chat_server: ChatServer, tmp_path: Path) -> None:
+    graded_then_failed(run, chat_server, tmp_path, well=2)
+    assert run("compare", "last", "--json").json["grades"] == [1, 2]
+
+
+def test_grade_that_is_shown_beside_another_session_is_the_one_that_is_named(
+    run: Run, chat_server: ChatServer, tmp_path: Path
+) -> None:
+    other = run("start", "--question", "hybrid-search", "--answers", CANDIDATE).out.strip()
+    folder = graded_then_failed(run, chat_server, tmp_path, well=1)
+    data = run("compare", other, folder.name, "--json").json
+    assert (data["grades"], data["score"][1]) == ([1, 1], 1.0)
+
+
+def test_grading_that_failed_says_which_grade_stays_shown(run: Run, chat_server: ChatServer, tmp_path: Path) -> None:
+    folder = graded_then_failed(run, chat_server, tmp_path, well=1)
+    done = run("grade", folder.name)
+    assert done.code == 6
+    assert "grade 1 stays" in done.err
 
 
 def test_commands_of_a_user(run: Run, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mockint.cohort import _QUOTED
 from mockint.content import roots
 from mockint.errors import ModelRefused
 from mockint.grades import AnswerGrade, Scored, Unscored
@@ -135,6 +136,31 @@ def test_failing_model_leaves_the_rest_as_it_is() -> None:
     grade, _ = judged(bad, ModelRefused("The key is bad.", hint="x"))
     assert by_name(grade)["boiling"].state == "scored"
     assert by_name(grade)["pouring"].why == "The key is bad. x"
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        pytest.param("lab/x: 500 - boom", "lab/x: 500 - boom. Try again later.", id="a server's words"),
+        pytest.param("Is it up? ", "Is it up? Try again later.", id="a question"),
+        pytest.param("It failed.", "It failed. Try again later.", id="a sentence"),
+    ],
+)
+def test_message_and_advice_are_two_sentences(what: str, why: str) -> None:
+    grade, _ = judged(ModelRefused(what, hint="Try again later."))
+    assert by_name(grade)["boiling"].why == why
+
+
+LONG = "I have led three judge panels at a bank since 2019, " * 4
+
+
+@pytest.mark.parametrize("quote", [LONG, LONG[:120], LONG[:119], "a short one", "don't " * 40], ids=len)
+def test_false_quote_is_the_judges_and_cut_with_an_ellipsis_within_its_marks(quote: str) -> None:
+    bad = ruling(*good()[1:], ruled("boiling", quote=quote))
+    why = str(by_name(judged(bad, bad, bad)[0])["boiling"].why)
+    cut = quote if len(quote) <= 120 else f"{quote[:119].rstrip()}…"
+    assert why == f"The judge's quote {cut!r} is not in the candidate's turns."
+    assert _QUOTED.sub("…", why) == "The judge's quote … is not in the candidate's turns."
 
 
 def test_red_flag_counts_only_with_a_quote_that_stands() -> None:

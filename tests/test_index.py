@@ -21,9 +21,12 @@ from mockint.errors import SessionError
 from mockint.events import SelfRated, SessionFinished
 from mockint.grades import AnswerGrade, Evidence, Grade, Scored, Stamp, Unscored
 from mockint.llm import Usage
-from mockint.store import Home, Log, Read
+from mockint.report import sections
+from mockint.store import Home, Log, Read, read_log
 from mockint.study import Sitting
 from mockint.study.index import View, listing, sittings
+from mockint.study.trends import prompting
+from mockint.transcript import fold
 from tests.builders import AT, session
 from tests.conftest import Run
 
@@ -47,13 +50,16 @@ def hold(home: Path, name: str, *, rating: int | None = None, finished: bool = T
     settle(home, name)
 
 
-def add_grade(home: Path, name: str, score: float, model: str = "offline") -> None:
+def add_grade(home: Path, name: str, score: float | None, model: str = "offline") -> None:
+    """Adds a grade; without a score nothing of it is scored."""
     heard = (Evidence(turn=2, quote="It boils."), Evidence(turn=2, quote="boils", prompted="probe"))
     verdicts = (
-        Scored(criterion="boiling", level="partial", points=score, evidence=heard, reason="Said."),
+        Scored(criterion="boiling", level="partial", points=score or 0, evidence=heard, reason="Said."),
         Scored(criterion="pouring", level="missed", points=0, evidence=(), reason="Not said."),
         Unscored(criterion="holding", why="No quote."),
     )
+    if score is None:
+        verdicts = tuple(Unscored(criterion=verdict.criterion, why="The judge failed.") for verdict in verdicts)  # type: ignore[assignment]
     answer = AnswerGrade(question="kettle", state="graded", score=score, coverage=0.75, verdicts=verdicts)
     stamp = Stamp(transcript="t", rubric="r", prompt="p", grader="offline", model=model, app="0", at=AT)
     grade = Grade(
@@ -219,6 +225,63 @@ def test_changed_grade_is_read_again_and_nothing_else(
     change(home)
     assert scores(home) == {FIRST: 0.5, SECOND: 0.9}
     assert read == [SECOND]
+
+
+def test_newest_grade_with_a_score_is_the_one_that_counts(home: Path, read: list[str]) -> None:
+    add_grade(home, SECOND, None)
+    add_grade(home, SECOND, None)
+    settle(home, SECOND)
+    assert scores(home) == {FIRST: 0.5, SECOND: 0.5}
+    row = listing(home).rows[1]
+    assert (row["score"], row["signal"], row["grades"]) == (0.5, "no hire", 3)
+    read.clear()
+    assert scores(home) == {FIRST: 0.5, SECOND: 0.5}
+    assert read == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_grade_that_was_read_is_read_again_when_it_changes(home: Path, read: list[str], number: int) -> None:
+    add_grade(home, SECOND, None)
+    add_grade(home, SECOND, None)
+    settle(home, SECOND)
+    listing(home)
+    read.clear()
+    grade = home / "sessions" / SECOND / "grades" / f"{number:04}.json"
+    old = '"score": 0.5' if number == 1 else '"score": null'
+    grade.write_text(grade.read_text().replace(old, '"score": 0.9', 1))
+    os.utime(grade.parent, (OLD, OLD))
+    assert scores(home) == {FIRST: 0.5, SECOND: 0.9}
+    assert read == [SECOND]
+
+
+def test_of_grades_with_a_score_only_the_newest_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_grade(home, SECOND, 0.9)
+    files: list[str] = []
+    reads = mockint.store.read_grade
+
+    def noted(path: Path) -> Grade:
+        files.append(path.name)
+        return reads(path)
+
+    monkeypatch.setattr(mockint.store, "read_grade", noted)
+    assert scores(home) == {FIRST: 0.5, SECOND: 0.9}
+    assert files == ["0001.json", "0002.json"]
+
+
+def test_report_and_trends_count_the_same_as_earned(home: Path) -> None:
+    grade = Home(home).grade(SECOND)
+    said, unsaid, lost = grade.answers[0].verdicts
+    quoted = unsaid.model_copy(update={"evidence": said.evidence[:1]})
+    unquoted = Scored(criterion=lost.criterion, level="met", points=1, evidence=(), reason="Said.")
+    answer = grade.answers[0].model_copy(update={"verdicts": (said, quoted, unquoted)})
+    Home(home).add_grade(SECOND, grade.model_copy(update={"answers": (answer,)}))
+    found = prompting(sittings(Home(home)))
+    counts = {"unprompted": 0, "probe": 0, "hint": 0}
+    for name in (FIRST, SECOND):
+        transcript, grade = fold(read_log(Home(home).log(name)).events), Home(home).grade(name)
+        for line in (line for section in sections(transcript, grade) for line in section.lines if line.earned):
+            counts[line.prompted or ""] += 1
+    assert (found.unprompted, found.probe, found.hint) == tuple(counts.values()) == (0, 2, 0)
 
 
 def test_log_that_grew_is_read_again(home: Path, read: list[str]) -> None:

@@ -26,6 +26,7 @@ from mockint.content import roots
 from mockint.errors import SessionError, UsageError
 from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Raised, Scored, Unscored
 from mockint.grading.grader import grade_parts, offline
+from mockint.llm import Exchange, Usage
 from mockint.pages import (
     Told,
     cohort_page,
@@ -367,6 +368,45 @@ def test_report_says_what_the_grader_is_off_by_and_the_stamps_before_what_moved(
     assert "session earlier against s" in page
     assert "Addressed to the grader (plea)" in page
     assert "No majority" in page
+
+
+def test_page_of_a_grade_in_part_says_so_and_vouches_for_no_quote_that_was_made_up(made: dict[str, str]) -> None:
+    page = made["report"]
+    assert "<dt>score, of 1, of what could be graded</dt>" in page
+    assert '0.40 <span class="soft">(3 of 4 criteria)</span>' in page
+    assert "Score 0.40, of what could be graded" in page
+    assert "Every quote" not in page
+    assert "A quote of the grader’s that was not found counts for nothing" in page
+    assert "score 0.40 of 1, of what could be graded: 75% of the criteria" in made["grades"]
+    whole = report_page(interview(), graded(interview()))
+    assert "could be graded" not in whole
+    assert "A quote of the grader’s" not in whole
+
+
+def test_page_of_a_judge_that_failed_blames_it_and_counts_its_calls() -> None:
+    now = interview()
+    lost = tuple(
+        Unscored(criterion=v.criterion, why="lab/x: 500. Try later.") for v in opinion(now).answers[0].verdicts
+    )
+    answer = AnswerGrade(question="kettle", state="ungraded", verdicts=lost)
+    call = Exchange(
+        role="grader",
+        purpose="judge",
+        model="lab/x",
+        prompt="p",
+        messages=(),
+        reply=None,
+        usage=Usage(),
+        tries=4,
+        seconds=1,
+    )
+    changes = {"answers": (answer,), "score": None, "coverage": 0.0, "calls": (call,) * 3}
+    page = report_page(now, opinion(now).model_copy(update=changes))
+    assert "3 model calls were made and failed" in page
+    assert "no model was called" not in page
+    assert "Nothing was graded, so there is nothing to say here." in page
+    assert "Nothing was lost" not in page
+    assert "no model was called" in report_page(now, graded(now))
 
 
 def test_pages_of_nothing_say_so(made: dict[str, str]) -> None:

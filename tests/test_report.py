@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from mockint.grades import AnswerGrade, Grade, Scored, Stamp, Unscored
+from mockint.grades import AnswerGrade, Evidence, Grade, Scored, Stamp, Unscored
 from mockint.grading.grader import grade_parts, offline
 from mockint.llm import Exchange, Usage
 from mockint.report import (
     Trust,
     as_data,
+    calls_told,
     clean,
     comparison,
     markdown,
@@ -192,3 +193,135 @@ def test_own_rating_is_set_beside_the_score() -> None:
     assert rows == [("Kettle", made.score, "graded", 5)]
     assert "an estimate, from" in about
     assert "The offline grader compares words" in about
+
+
+# A grader that failed
+
+
+FALSE = Unscored(criterion="pouring", why="The judge's quote 'I led three panels' is not in the candidate's turns.")
+
+
+def quoted(name: str, level: str, points: float, prompted: Any = "unprompted") -> Scored:
+    evidence = (Evidence(turn=2, quote="The boiling keeps the boiling steady.", prompted=prompted),)
+    return Scored(criterion=name, level=level, points=points, evidence=evidence, reason="Said.")
+
+
+def called(reply: str | None, *, tries: int = 1, calls: int = 0) -> Exchange:
+    usage = Usage(prompt_tokens=100, completion_tokens=7, calls=calls)
+    return Exchange(
+        role="grader",
+        purpose="judge",
+        model="lab/x",
+        prompt="p",
+        messages=(),
+        reply=reply,
+        usage=usage,
+        tries=tries,
+        seconds=1,
+    )
+
+
+def section_of(told: str, heading: str) -> str:
+    return told.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def test_head_does_not_vouch_for_a_quote_that_the_grader_made_up() -> None:
+    told = markdown(fold(session(*ANSWERED)), verdicts(quoted("boiling", "met", 1), FALSE))
+    head = told[: told.index("| Question |")]
+    assert "Every quote" not in told
+    assert "in quotation marks as your words was found in them by code" in head
+    assert "A quote of the grader's that was not found in them counts for nothing" in head
+    assert "one that it gave and that code did not find" in section_of(told, "What could not be graded")
+    assert "A quote of the grader's" not in markdown(
+        fold(session(*ANSWERED)), verdicts(quoted("boiling", "met", 1), quoted("pouring", "met", 1))
+    )
+
+
+MISSED = Scored(criterion="boiling", level="missed", points=0, evidence=(), reason="Nothing said.")
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        pytest.param((MISSED,), "Nothing in your answers earned points.", id="graded low"),
+        pytest.param(
+            (FALSE,),
+            "Of this nothing is known: the grader failed, not you. It rated no criterion in a way",
+            id="the grader failed",
+        ),
+        pytest.param(
+            (MISSED, FALSE),
+            "Nothing in your answers earned points on the 1 criterion that could be graded. Of 1 other criterion nothing is known: "
+            "there the grader failed, not you.",
+            id="both",
+        ),
+        pytest.param((), "There was no answer to grade.", id="no answer"),
+    ],
+)
+def test_candidate_is_not_blamed_where_the_grader_failed(made: tuple[Scored | Unscored, ...], told: str) -> None:
+    whole = markdown(fold(session(*ANSWERED)), verdicts(*made))
+    assert told in section_of(whole, "Unprompted, or after help")
+    assert "could be tied to a criterion" not in whole
+
+
+def test_score_of_a_part_says_so_in_the_head_at_the_question_and_in_the_scorecard() -> None:
+    now, part = fold(session(*ANSWERED)), verdicts(quoted("boiling", "met", 1), FALSE)
+    assert "and the score, 0.50 of 1, is of that alone" in markdown(now, part)
+    enough = part.model_copy(update={"signal": "hire", "coverage": 0.75})
+    told = markdown(now, enough)
+    assert "Of what could be graded, 75% of the criteria, your answers earned **0.50** of 1; the rest is not in" in told
+    assert "score 0.50 on 1 of 2 criteria: what could be graded" in told
+    rows, about = scorecard(now, enough)
+    assert rows[0][0] == "Kettle (1 of 2 criteria)"
+    assert about == "Score 0.50 of 1, of what could be graded: 75% of the criteria."
+    assert "Nothing was lost at this level on what could be graded." in told
+
+
+def test_score_of_all_is_told_as_before() -> None:
+    now, made = graded(*ANSWERED)
+    rows, about = scorecard(now, made)
+    assert rows[0][0] == "Kettle"
+    assert about.startswith(f"Score {made.score:.2f} of 1, 100% of the criteria graded.")
+    assert "could be graded" not in markdown(now, made)
+
+
+def test_only_what_earned_something_counts_as_raised() -> None:
+    made = verdicts(
+        quoted("boiling", "met", 1),
+        quoted("pouring", "partial", 0.35, "probe"),
+        quoted("holding", "missed", 0),
+        MISSED.model_copy(update={"criterion": "cleaning", "points": 1.0}),
+    )
+    told = markdown(fold(session(*ANSWERED)), made)
+    assert "Of 2 criteria on which your words earned something, you raised 1 by yourself, 1 after the" in told
+
+
+def test_calls_that_failed_are_told() -> None:
+    now, made = fold(session(*ANSWERED)), verdicts(FALSE)
+    assert "- No model was called." in markdown(now, made)
+    told = markdown(now, made.model_copy(update={"calls": (called(None), called(None))}))
+    assert "- 2 model calls were made and failed." in told
+    assert "No model was called" not in told
+
+
+@pytest.mark.parametrize(
+    ("calls", "told"),
+    [
+        pytest.param((), "", id="none"),
+        pytest.param((called("x", calls=1),), "1 model call, 100 tokens in, 7 out, price unknown", id="one"),
+        pytest.param((called(None),), "1 model call was made and failed", id="one failed"),
+        pytest.param((called(None, tries=0),), "1 model call was held back", id="one was never made"),
+        pytest.param(
+            (called("x", calls=1), called("x", calls=1), called(None)),
+            "2 model calls, 300 tokens in, 21 out, price unknown; 1 model call was made and failed",
+            id="some failed",
+        ),
+    ],
+)
+def test_calls_are_counted_in_words(calls: tuple[Exchange, ...], told: str) -> None:
+    assert calls_told(calls, sum((call.usage for call in calls), Usage())) == told
+
+
+def test_one_criterion_is_one() -> None:
+    made = verdicts(quoted("boiling", "met", 1)).model_copy(update={"signal": "hire"})
+    assert "It rests on 1 criterion over" in markdown(fold(session(*ANSWERED)), made)

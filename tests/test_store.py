@@ -163,7 +163,54 @@ def test_stray_file_beside_the_grades_is_left_alone(tmp_path: Path) -> None:
     assert Home(tmp_path).grade_files("s1") == []
 
 
-def verdicts() -> Grade:
+def kept_of(tmp_path: Path, *scores: float | None) -> Home:
+    store = Home(tmp_path)
+    (tmp_path / "sessions" / "s1").mkdir(parents=True)
+    for score in scores:
+        store.add_grade("s1", verdicts(score))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown"),
+    [
+        pytest.param((0.5, 0.9), 2, id="the newest"),
+        pytest.param((0.5, 0.9, None), 2, id="the newest has no score"),
+        pytest.param((0.5, None, None), 1, id="nor has the one before"),
+        pytest.param((0.5, None, 0.0), 3, id="a low score is a score"),
+        pytest.param((None, None), 2, id="none has a score"),
+    ],
+)
+def test_newest_grade_with_a_score_is_shown(tmp_path: Path, scores: tuple[float | None, ...], shown: int) -> None:
+    store = kept_of(tmp_path, *scores)
+    assert store.kept("s1").number == shown
+    assert store.grade("s1").score == scores[shown - 1]
+    assert [store.grade("s1", number).score for number, _ in enumerate(scores, 1)] == list(scores)
+
+
+def test_damaged_earlier_grade_is_passed_over_and_a_damaged_newest_is_told(tmp_path: Path) -> None:
+    store = kept_of(tmp_path, 0.5, 0.9, None)
+    _, second, third = store.grade_files("s1")
+    second.write_text("garbage")
+    assert store.kept("s1").number == 1
+    third.write_text("garbage")
+    with pytest.raises(SessionError, match="is damaged"):
+        store.kept("s1")
+
+
+def test_report_is_not_written_over_by_a_grade_without_a_score(tmp_path: Path) -> None:
+    store = kept_of(tmp_path, None)
+    assert store.write_report("s1", "nothing") == store.report("s1")
+    store.add_grade("s1", verdicts(0.5))
+    assert store.write_report("s1", "scored") == store.report("s1")
+    lost = store.add_grade("s1", verdicts())
+    assert store.write_report("s1", "nothing") is None
+    assert store.write_report("s1", "nothing", of=lost) is None
+    assert store.report("s1").read_text() == "scored"
+    assert store.write_report("s1", "again", of=store.kept("s1").path) == store.report("s1")
+
+
+def verdicts(score: float | None = None) -> Grade:
     stamp = Stamp(transcript="a", rubric="b", prompt="c", grader="judge", model="lab/x", app="0", at=AT)
     answer = AnswerGrade(question="kettle", state="not_asked")
     return Grade(
@@ -171,7 +218,7 @@ def verdicts() -> Grade:
         stamp=stamp,
         target_level="mid",
         signal="insufficient evidence",
-        score=None,
+        score=score,
         coverage=0,
         answers=(answer,),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -21,6 +22,20 @@ class Evidence(Frozen):
     quote: str
     """Verbatim from that turn, which is the candidate's."""
     prompted: Prompted = "unprompted"
+
+
+HELP: tuple[Prompted, ...] = ("unprompted", "probe", "hint")
+"""From none to the most."""
+
+
+def most_help(evidence: Iterable[Evidence]) -> Prompted | None:
+    """Returns after what help the evidence came, the most of it where there are several quotes; None without evidence."""
+    return max((one.prompted for one in evidence), key=HELP.index, default=None)
+
+
+def earned(points: float | None, prompted: Prompted | None) -> bool:
+    """Whether evidence earned something: it is counted by the help that it came after only then."""
+    return bool(points and prompted)
 
 
 class Scored(Frozen):

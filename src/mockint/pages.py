@@ -28,7 +28,7 @@ from markupsafe import Markup
 from mockint.bank import Bank
 from mockint.cohort import CohortReport
 from mockint.errors import SessionError, UsageError
-from mockint.grades import Evidence, Grade, Verdict
+from mockint.grades import Evidence, Grade, Prompted, Verdict, most_help
 from mockint.report import (
     Line,
     Sat,
@@ -36,7 +36,10 @@ from mockint.report import (
     Trust,
     bare,
     beside,
+    calls_told,
+    many,
     minutes,
+    money,
     moves,
     over_time,
     practise_next,
@@ -227,8 +230,8 @@ class Side:
     """Where its level stands: "met", "between" or "lowest"; nothing without one."""
 
     @property
-    def prompted(self) -> str:
-        return self.verdict.evidence[0].prompted if self.verdict and self.verdict.evidence else ""
+    def prompted(self) -> Prompted | None:
+        return most_help(self.verdict.evidence) if self.verdict else None
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,9 @@ def report_page(transcript: Transcript, grade: Grade, trust: Trust | None = None
         lanes=lanes(transcript, found),
         higher=higher(found, grade.target_level),
         since=since(transcript, before, grade) if before else None,
+        grading=calls_told(grade.calls, grade.usage),
+        some=any(line.verdict.state == "scored" for section in found for line in section.lines),
+        whole=all(line.verdict.state == "scored" for section in found for line in section.lines),
     )
 
 
@@ -719,8 +725,8 @@ def _environment() -> jinja2.Environment:
         "share": lambda share: "–" if share is None else f"{share:.0%}",
         "signed": lambda number: "–" if number is None else f"{number:+.2f}",
         "words": lambda text: str(text).replace("_", " "),
-        "money": lambda usd: "price unknown" if usd is None else f"{usd:.4f} USD",
-        "many": lambda count, one, more=None: f"{count} {one if count == 1 else more or one + 's'}",
+        "money": money,
+        "many": many,
     }
     for kind, name in (("style", "page.css"), ("script", "page.js")):
         text = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

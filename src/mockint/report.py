@@ -13,12 +13,25 @@ from typing import Any
 import jinja2
 
 from mockint.bank import Question
-from mockint.grades import AnswerGrade, Grade, Raised, Scored, Unscored, Verdict
-from mockint.llm import Usage
+from mockint.grades import (
+    HELP,
+    AnswerGrade,
+    Grade,
+    Prompted,
+    Raised,
+    Scored,
+    Unscored,
+    Verdict,
+    earned,
+    most_help,
+)
+from mockint.llm import Exchange, Usage
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
 from mockint.transcript import Part, Transcript
 
 PRACTISE, PER_QUESTION = 3, 2
+LONGEST_REASON = 200
+"""Characters of the reason for no score in a comparison: more than any that names a quote of the judge's has."""
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u061c\U000e0000-\U000e007f]"
 )
@@ -51,8 +64,12 @@ class Line:
         )
 
     @property
-    def prompted(self) -> str:
-        return self.verdict.evidence[0].prompted if self.verdict.evidence else ""
+    def prompted(self) -> Prompted | None:
+        return most_help(self.verdict.evidence)
+
+    @property
+    def earned(self) -> bool:
+        return earned(self.verdict.points, self.prompted)
 
 
 @dataclass(frozen=True)
@@ -136,7 +153,7 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
     """Returns the report for the candidate; `trust` is None when the grader was never tried on these rubrics."""
     found = sections(transcript, grade)
     lines = [line for section in found for line in section.lines if line.verdict.state == "scored"]
-    evidenced = [line for line in lines if line.verdict.evidence]
+    raised = [line for line in lines if line.earned]
     return _template("report.md").render(
         transcript=transcript,
         started=transcript.started,
@@ -146,11 +163,13 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         gates=[flag.id for section in found for flag, _ in section.flags if flag.gate],
         tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
         trust=trust,
-        asking=sum((exchange.usage for exchange in transcript.calls), Usage()),
+        asking=calls_told(transcript.calls, sum((exchange.usage for exchange in transcript.calls), Usage())),
+        grading=calls_told(grade.calls, grade.usage),
         lines=lines,
-        evidenced=evidenced,
+        evidenced=[line for line in lines if line.verdict.evidence],
+        earned=raised,
         unscored=[line for section in found for line in section.lines if line.verdict.state == "unscored"],
-        counts={kind: sum(line.prompted == kind for line in evidenced) for kind in ("unprompted", "probe", "hint")},
+        counts={kind: sum(line.prompted == kind for line in raised) for kind in HELP},
         bands=_bands(transcript.started.scale),
         failed=[
             s
@@ -163,13 +182,19 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
 def scorecard(
     transcript: Transcript, grade: Grade, trust: Trust | None = None
 ) -> tuple[list[tuple[str, float | None, str, int | None]], str]:
-    """Returns a row for each question (title, score, state, the candidate's own rating), and in words what the score rests on."""
+    """Returns a row for each question (title, score, state, the candidate's own rating), and in words what the score rests on.
+
+    The title of one whose score is of some of its criteria says of how many.
+    """
     parts = {part.question.id: part for part in transcript.parts}
     rows = [
-        (parts[a.question].question.title, a.score, a.state.replace("_", " "), parts[a.question].rating)
+        (parts[a.question].question.title + _of_some(a), a.score, a.state.replace("_", " "), parts[a.question].rating)
         for a in grade.answers
     ]
-    about = f"Score {shown(grade.score)} of 1, {grade.coverage:.0%} of the criteria graded"
+    if grade.score is not None and grade.coverage < 1:
+        about = f"Score {shown(grade.score)} of 1, of what could be graded: {grade.coverage:.0%} of the criteria"
+    else:
+        about = f"Score {shown(grade.score)} of 1, {grade.coverage:.0%} of the criteria graded"
     if grade.score is not None and trust and trust.error:
         low, high = trust.interval(grade.score)
         signal = transcript.started.scale.signal
@@ -177,6 +202,30 @@ def scorecard(
     if grade.stamp.grader == "offline":
         about += ". The offline grader compares words, not meaning: take it as a first look"
     return rows, about + "."
+
+
+def _of_some(answer: AnswerGrade) -> str:
+    scored = sum(verdict.state == "scored" for verdict in answer.verdicts)
+    if answer.score is None or scored == len(answer.verdicts):
+        return ""
+    return f" ({scored} of {len(answer.verdicts)} criteria)"
+
+
+def calls_told(calls: Sequence[Exchange], usage: Usage) -> str:
+    """Returns in words what calls of a model were made, how many failed, and how many were held back (by a limit, or since the provider
+    was down); empty when there was none.
+    """
+    failed = sum(exchange.reply is None and exchange.tries > 0 for exchange in calls)
+    held = sum(exchange.reply is None and not exchange.tries for exchange in calls)
+    told = []
+    if usage.calls:
+        spent = f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out, {money(usage.usd)}"
+        told.append(f"{many(usage.calls, 'model call')}, {spent}")
+    if failed:
+        told.append(f"{many(failed, 'model call')} {'was' if failed == 1 else 'were'} made and failed")
+    if held:
+        told.append(f"{many(held, 'model call')} {'was' if held == 1 else 'were'} held back")
+    return "; ".join(told)
 
 
 def as_data(transcript: Transcript, grade: Grade, trust: Trust | None = None) -> dict[str, Any]:
@@ -525,6 +574,15 @@ def shown(score: float | None) -> str:
     return "–" if score is None else f"{score:.2f}"
 
 
+def many(count: int, one: str, more: str | None = None) -> str:
+    """Returns the number with the word: "1 reply", "2 replies"; by default the plural has an s."""
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+def money(usd: float | None) -> str:
+    return "price unknown" if usd is None else f"{usd:.4f} USD"
+
+
 def clean(text: str) -> str:
     """Returns the text without control characters and on one line: safe to print, and verbatim but for white space."""
     return " ".join(_CONTROL.sub("", " ".join(text.split())).split())
@@ -550,9 +608,17 @@ def _rating(verdict: Verdict | None) -> str:
         case Scored(level=level, points=points):
             return f"{level} ({points:.2f})"
         case Unscored(why=why):
-            return f"unscored ({why:.60})"
+            return f"unscored ({_brief(why)})"
         case None:
             return "not rated"
+
+
+def _brief(reason: str) -> str:
+    """Returns a reason on one line, one that is longer than LONGEST_REASON cut at a word."""
+    reason = clean(reason)
+    if len(reason) <= LONGEST_REASON:
+        return reason
+    return f"{reason[:LONGEST_REASON].rpartition(' ')[0] or reason[:LONGEST_REASON]} …"
 
 
 def _bands(scale: Scale) -> list[tuple[str, float, float]]:
@@ -591,5 +657,5 @@ def _template(name: str) -> jinja2.Template:
     environment.filters["clean"] = lambda text: _inert(clean(text))
     environment.filters["minutes"] = minutes
     environment.filters["score"] = shown
-    environment.filters["money"] = lambda usd: "price unknown" if usd is None else f"{usd:.4f} USD"
+    environment.filters["many"] = many
     return environment.get_template(name)

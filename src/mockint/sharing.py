@@ -129,11 +129,11 @@ def export(home: Home, name: str, *, redactor: Redactor | None = None, report: R
     files[LOG] = "".join(event.model_dump_json() + "\n" for event in told).encode()
     files |= {file: (one.model_dump_json(indent=1) + "\n").encode() for file, one in opinions.items()}
     if REPORT in files:
-        newest = opinions[max(opinions)] if opinions and report else None
-        if newest is None or report is None:
+        shown = opinions[f"grades/{home.kept(name).path.name}"] if opinions and report else None
+        if shown is None or report is None:
             del files[REPORT]
         else:
-            files[REPORT] = redactor.text(report(fold(told), newest)).encode()
+            files[REPORT] = redactor.text(report(fold(told), shown)).encode()
     whole = "\n".join(data.decode() for data in files.values())
     counts = {one: many for one in redactor.placeholders if (many := _times(one, whole))}
     said = "\n".join(_said(told, tuple(opinions.values())))

@@ -148,6 +148,18 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A grade and where it lies."""
+
+    path: Path
+    grade: Grade
+
+    @property
+    def number(self) -> int:
+        return int(self.path.stem)
+
+
+@dataclass(frozen=True)
 class Home:
     """Where sessions live."""
 
@@ -213,7 +225,15 @@ class Home:
         return sorted(file for file in files if file.stem.isdigit())
 
     def grade(self, name: str, number: int | None = None) -> Grade:
-        """Returns one grade of a session, the newest by default. Raises SessionError when there is none, or a damaged one."""
+        """As `kept`, without its place."""
+        return self.kept(name, number).grade
+
+    def kept(self, name: str, number: int | None = None) -> Kept:
+        """Returns one grade of a session, by default the one that is shown: the newest that has a score; the newest when none has.
+
+        Raises:
+            SessionError: there is none, or it is damaged. An earlier one that is damaged is passed over.
+        """
         files = self.grade_files(name)
         if not files:
             raise SessionError(f"The session {name!r} is not graded.", hint=f"Grade it with: mockint grade {name}")
@@ -221,7 +241,14 @@ class Home:
         if path not in files:
             has = ", ".join(str(int(file.stem)) for file in files)
             raise SessionError(f"The session {name!r} has no grade {number}.", hint=f"It has {has}.")
-        return read_grade(path)
+        asked = Kept(path, read_grade(path))
+        if number is not None or asked.grade.score is not None:
+            return asked
+        for earlier in reversed(files[:-1]):
+            with suppress(SessionError):
+                if (grade := read_grade(earlier)).score is not None:
+                    return Kept(earlier, grade)
+        return asked
 
     def add_grade(self, name: str, grade: Grade) -> Path:
         """Writes a grade beside those that are there and returns its path."""
@@ -237,7 +264,15 @@ class Home:
                 raise
             return path
 
-    def write_report(self, name: str, text: str) -> Path:
+    def write_report(self, name: str, text: str, *, of: Path | None = None) -> Path | None:
+        """Writes the report of a grade, and returns its path; None when another grade is the one that is shown.
+
+        Args:
+            of: the grade's file, the newest by default.
+        """
+        files = self.grade_files(name)
+        if files and self.kept(name).path != (of or files[-1]):
+            return None
         write(self.report(name), text)
         return self.report(name)
 

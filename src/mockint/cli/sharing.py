@@ -34,7 +34,9 @@ def compare(
     other: Annotated[Optional[str], typer.Argument(metavar="OTHER", help="A second session.")] = None,
     grades: Annotated[
         Optional[tuple[int, int]],
-        typer.Option(help="The grades' numbers; by default the newest two, or the newest of each session."),
+        typer.Option(
+            help="The grades' numbers; by default the newest with a score: two of them, or one of each session."
+        ),
     ] = None,
     question: Annotated[
         Optional[str], typer.Option("--question", help="This question over time, in every session that has it.")
@@ -74,7 +76,8 @@ def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_js
             f"The session {name!r} has {many}.",
             hint=f"Add one: mockint grade {name} --model PROVIDER/MODEL. Or name another session beside it.",
         )
-    first, second = grades or (numbers[-2], numbers[-1])
+    scored = [] if grades else [number for number in numbers if store.grade(name, number).score is not None]
+    first, second = grades or (scored if len(scored) > 1 else numbers)[-2:]
     before, after = store.grade(name, first), store.grade(name, second)
     if as_json:
         unlike = stamp_differences(before, after)
@@ -133,8 +136,8 @@ def _over_time(store: Home, question: str, *, as_json: bool) -> Callable[[], str
 def _sat(store: Home, name: str, number: int | None = None) -> Sat:
     from mockint.report import Sat
 
-    grade = store.grade(name, number)
-    return Sat(transcript_of(store, name), grade, number or int(store.grade_files(name)[-1].stem))
+    kept = store.kept(name, number)
+    return Sat(transcript_of(store, name), kept.grade, kept.number)
 
 
 def export_session(

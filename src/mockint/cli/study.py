@@ -48,7 +48,7 @@ def history(
     config: ConfigFile = None,
     home: HomeDir = None,
 ) -> None:
-    """List the sessions, newest last, with their newest grade, and say how the scores go over time."""
+    """List the sessions, newest last, with the newest grade of each that has a score, and say how the scores go over time."""
     from mockint.study.index import listing
 
     if plot and as_json:

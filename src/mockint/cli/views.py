@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 def report(
     session: SessionName = "last",
     kind: Annotated[str, typer.Option("--format", help="md, html, pdf or json.")] = "md",
-    number: Annotated[Optional[int], typer.Option("--grade", help="Which grade; the newest by default.")] = None,
+    number: Annotated[
+        Optional[int], typer.Option("--grade", help="Which grade; by default the newest that has a score.")
+    ] = None,
     before: Annotated[
         Optional[str],
         typer.Option(help="In html and pdf, set it beside this: another session, or the number of an earlier grade."),
@@ -82,7 +84,7 @@ def report(
 
 
 def _earlier(store: Home, name: str, given: str) -> Grade:
-    """Returns the grade that is meant: one of this session by its number, or another session's newest."""
+    """Returns the grade that is meant: one of this session by its number, or that of another session that is shown."""
     if given.isdecimal() and len(given) <= 4:
         return store.grade(name, int(given))
     return store.grade(store.resolve(given), None)
@@ -92,7 +94,9 @@ def replay(
     session: SessionName = "last",
     verify: Annotated[bool, typer.Option("--verify", help="Make the grade again from its recorded replies.")] = False,
     speed: Annotated[float, typer.Option(help="How many times as fast as it was; 0 is at once.", min=0)] = 0,
-    number: Annotated[Optional[int], typer.Option("--grade", help="Which grade to verify.")] = None,
+    number: Annotated[
+        Optional[int], typer.Option("--grade", help="Which grade to verify; by default the newest that has a score.")
+    ] = None,
     as_json: AsJson = False,
     config: ConfigFile = None,
     home: HomeDir = None,
@@ -159,26 +163,34 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
             hint="The log or the grade was changed after it was made, or by another version of mockint.",
         )
     if not as_json:
-        verdicts = sum(len(answer.verdicts) for answer in found.answers)
-        if not verdicts:
+        if not any(answer.verdicts for answer in found.answers):
             typer.echo("Nothing was graded in it, so there is nothing to verify.")
             return
         if redacted:
             _tell_of_redaction(found, levels=levels)
             return
-        typer.echo(f"Verified: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}.")
+        typer.echo(f"Verified: {_what_was_verified(found)}.")
         typer.echo("Made again from what is recorded, every verdict and point came out the same.", err=True)
 
 
+def _what_was_verified(found: Grade, *, replies: bool = True) -> str:
+    from mockint.report import many
+
+    told = [many(sum(len(answer.verdicts) for answer in found.answers), "verdict")]
+    if replies:
+        came = sum(exchange.reply is not None for exchange in found.calls)
+        told.append(many(came, "recorded reply", "recorded replies"))
+        if failed := len(found.calls) - came:
+            told.append(many(failed, "recorded failure"))
+    return ", ".join([*told, f"signal {found.signal}"])
+
+
 def _tell_of_redaction(found: Grade, *, levels: bool) -> None:
-    verdicts = sum(len(answer.verdicts) for answer in found.answers)
     if levels:
-        typer.echo(
-            f"Verified as redacted: {verdicts} verdicts, {len(found.calls)} recorded replies, signal {found.signal}."
-        )
+        typer.echo(f"Verified as redacted: {_what_was_verified(found)}.")
         told = "Made again from the redacted log and replies, every verdict and point came out the same."
     else:
-        typer.echo(f"Verified as redacted, but for the levels: {verdicts} verdicts, signal {found.signal}.")
+        typer.echo(f"Verified as redacted, but for the levels: {_what_was_verified(found, replies=False)}.")
         told = (
             "The quotes stand in the answers, and the points, the score and the signal follow from the levels. The levels "
             "themselves do not come out of the redacted words, and could not be verified."

@@ -20,6 +20,8 @@ from mockint.transcript import Part
 PROMPT = "judge"
 ASKED_AGAIN = 2
 """Times that a reply which fails its check is asked for again."""
+LONGEST_QUOTE = 120
+"""Characters of a quote that a problem names."""
 REMINDER = 200
 """Characters of a reply that was cut off which are sent back."""
 
@@ -87,7 +89,7 @@ class Judge:
             try:
                 reply = await self._model.reply(messages, purpose="judge", prompt=self.prompt, schema=Ruling)
             except ModelError as exc:
-                sheet.problems |= dict.fromkeys(sheet.missing, f"{exc.what} {exc.hint}")
+                sheet.problems |= dict.fromkeys(sheet.missing, _sentences(exc.what, exc.hint))
                 break
             if reply.parsed is None:
                 sheet.problems = dict.fromkeys(sheet.missing, reply.problem or "The reply cannot be read.")
@@ -122,11 +124,13 @@ def _check(sheet: _Sheet, ruling: Ruling) -> None:
             sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (), ruled.reason)
         elif words := _find(ruled.quote, ruled.turn, turns):
             if ruled.level != criterion.lowest and addressed(words.quote, by_number[words.turn]):
-                sheet.problems[criterion.id] = f"The quote {ruled.quote!r:.120} is addressed to you; it is no evidence."
+                sheet.problems[criterion.id] = (
+                    f"The judge's quote {_named(ruled.quote)} is addressed to the judge; it is no evidence."
+                )
                 continue
             sheet.rated[criterion.id] = Rated(criterion.id, ruled.level, (words,), ruled.reason)
         else:
-            sheet.problems[criterion.id] = f"The quote {ruled.quote!r:.120} is not in the candidate's turns."
+            sheet.problems[criterion.id] = _invented(ruled.quote)
     for name in sheet.missing:
         sheet.problems.setdefault(name, "It was not rated.")
     known = {flag.id for flag in sheet.part.rubric.red_flags}
@@ -135,7 +139,22 @@ def _check(sheet: _Sheet, ruling: Ruling) -> None:
             if words := _find(pointed.quote, pointed.turn, turns):
                 sheet.flags[pointed.id] = Flagged(pointed.id, words)
             else:
-                sheet.problems[pointed.id] = f"The quote {pointed.quote!r:.120} is not in the candidate's turns."
+                sheet.problems[pointed.id] = _invented(pointed.quote)
+
+
+def _invented(quote: str) -> str:
+    return f"The judge's quote {_named(quote)} is not in the candidate's turns."
+
+
+def _named(quote: str) -> str:
+    """Returns it within quotation marks; a long one ends with "…" inside them."""
+    return repr(quote if len(quote) <= LONGEST_QUOTE else f"{quote[: LONGEST_QUOTE - 1].rstrip()}…")
+
+
+def _sentences(message: str, advice: str) -> str:
+    """Returns a message, whose full stop a server may have left out, and what to do about it."""
+    message = message.rstrip()
+    return f"{message}{'' if message.endswith(('.', '!', '?', '…')) else '.'} {advice}"
 
 
 def _find(quote: str, turn: int | None, turns: dict[int, str]) -> Words | None:

@@ -1,7 +1,8 @@
 """The only place that keeps what was read of the sessions: `HOME/cache/history.sqlite`, which can be deleted and comes back.
 
-A session is read again when the size or the time of its log, of its grades folder or of its newest grade has changed. When nothing has,
-nothing but the folders is looked at, and neither pydantic nor the transcript is loaded by this module.
+A session is read again when the size or the time of its log, of its grades folder or of a grade that was read has changed: of the newest,
+and where that has no score of those before it, up to the one that is shown. When nothing has, nothing but the folders is looked at, and
+neither pydantic nor the transcript is loaded by this module.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mockint.events import Outcome
-    from mockint.grades import Grade, Prompted
+    from mockint.grades import Grade
     from mockint.rubric import Signal
     from mockint.store import Home
     from mockint.transcript import Transcript
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LAYOUT = 2
+LAYOUT = 3
 """Counts up with each change of the tables or of what is kept in them."""
 BATCH = 200
 """Sessions that are read before they are written: a rebuild that is broken off goes on from there."""
@@ -52,10 +53,10 @@ _HOME = "\0"
 """Stands for the sessions' folder in what is kept of an error, so that it is right after the home has moved."""
 _NEVER = (-1, -1, -1, -1, -1)
 _Stamp = tuple[int, int, int, int, int]
-"""Size and time of the log, time of the grades folder, size and time of the newest grade; times in ns, 0 where there is none."""
+"""Size and time of the log, time of the grades folder, size and time of the grades that were read; times in ns, 0 where there is none."""
 _TABLES = """
 CREATE TABLE session (
-    id TEXT PRIMARY KEY, log_size INT, log_time INT, grades_time INT, grade_size INT, grade_time INT, newest TEXT,
+    id TEXT PRIMARY KEY, log_size INT, log_time INT, grades_time INT, grade_size INT, grade_time INT, grade_files TEXT,
     graded INT, listed INT, sat INT, damaged INT
 ) WITHOUT ROWID;
 CREATE TABLE content (id TEXT PRIMARY KEY, line BLOB, sitting BLOB, problem BLOB);
@@ -114,7 +115,7 @@ class Listing:
 def sittings(
     home: Home, *, damaged: Callable[[SessionError], None] | None = None, watch: Watch | None = None
 ) -> list[Sitting]:
-    """Returns the graded interviews, each with its newest grade, in the order of time; `damaged` is told of those that cannot be read."""
+    """Returns the graded interviews, each with the grade that is shown, in the order of time; `damaged` is told of those that cannot be read."""
 
     def work(database: sqlite3.Connection) -> tuple[list[Sitting], list[SessionError]]:
         return _all_sittings(database), _problems(database, home.sessions, graded=True)
@@ -302,15 +303,15 @@ def _refresh(
 ) -> None:
     """Brings the index up to what the folders hold."""
     kept = database.execute(
-        "SELECT id, log_size, log_time, grades_time, grade_size, grade_time, newest FROM session"
+        "SELECT id, log_size, log_time, grades_time, grade_size, grade_time, grade_files FROM session"
     ).fetchall()
     known = {row[0] for row in kept}
     sessions = home / "sessions"
     changed = [name for name in found if name not in known]
-    for name, log_size, log_time, grades_time, grade_size, grade_time, newest in kept:
+    for name, log_size, log_time, grades_time, grade_size, grade_time, files in kept:
         if name in found and (
             found[name] != (log_size, log_time, grades_time)
-            or (newest and _size_and_time(f"{sessions}/{name}/grades/{newest}") != (grade_size, grade_time))
+            or (files and _size_and_time_of(f"{sessions}/{name}/grades/", files) != (grade_size, grade_time))
         ):
             changed.append(name)
     if gone := known - found.keys():
@@ -341,6 +342,14 @@ def _size_and_time(path: str) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
+def _size_and_time_of(folder: str, names: str) -> tuple[int, int]:
+    """Returns the size of files together and the latest of their times; their names come as `_Entry.grade_files` has them."""
+    if "/" not in names:
+        return _size_and_time(folder + names)
+    each = [_size_and_time(folder + name) for name in names.split("/")]
+    return sum(size for size, _ in each), max(time for _, time in each)
+
+
 def _keep(database: sqlite3.Connection, entry: _Entry) -> None:
     content = (entry.line, entry.sitting, entry.problem)
     before = database.execute("SELECT line, sitting, problem FROM content WHERE id = ?", [entry.name]).fetchone()
@@ -350,7 +359,7 @@ def _keep(database: sqlite3.Connection, entry: _Entry) -> None:
     marks = [entry.graded, *(part is not None for part in content)]
     database.execute(
         "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [entry.name, *entry.stamp, entry.newest, *marks],
+        [entry.name, *entry.stamp, entry.grade_files, *marks],
     )
 
 
@@ -363,8 +372,8 @@ class _Entry:
 
     name: str
     stamp: _Stamp
-    newest: str
-    """The name of the newest grade's file; empty without one."""
+    grade_files: str
+    """The names of the grades' files that were read, with "/" between them; empty without one."""
     graded: bool
     line: bytes | None
     sitting: bytes | None
@@ -380,21 +389,26 @@ def _read(home: Path, name: str) -> _Entry:
     # The stamp is taken before the files are read: what is written meanwhile makes another one.
     stamp = (*_size_and_time(str(log_path)), _size_and_time(str(log_path.parent / "grades"))[1])
     files = store.grade_files(name)
-    newest = files[-1].name if files else ""
-    whole = (*stamp, *(_size_and_time(str(files[-1])) if files else (0, 0)))
+    of_each = [(file.name, *_size_and_time(str(file))) for file in files]
     now = SystemClock().now().timestamp() * 1e9
-    settled = whole if now - max(whole[1], whole[2], whole[4]) > SETTLED_NS else _NEVER
-    line, sitting, problem = None, None, None
+    line, sitting, problem, lost = None, None, None, False
+    first = len(files) - 1
     try:
         transcript = fold(read_log(log_path).events)
-        grade = store.grade(name) if files else None
+        kept = store.kept(name) if files else None
+        if kept and kept.path in files:
+            first = 0 if kept.grade.score is None else files.index(kept.path)
+        grade = kept.grade if kept else None
         line = _bytes(_row(name, transcript, grade, len(files)))
         sitting = _bytes(astuple(_sat(name, transcript, grade))) if grade else None
     except SessionError as exc:
         problem = _bytes([exc.what.replace(str(store.sessions), _HOME), exc.hint])
-        if isinstance(exc.__cause__, OSError):  # rights or a drive that come back change neither size nor time
-            settled = _NEVER
-    return _Entry(name, settled, newest, bool(files), line, sitting, problem)
+        lost = isinstance(exc.__cause__, OSError)  # rights or a drive that come back change neither size nor time
+    seen = of_each[first:] if files else []
+    whole = (*stamp, sum(size for _, size, _ in seen), max((time for *_, time in seen), default=0))
+    settled = not lost and now - max(whole[1], whole[2], whole[4]) > SETTLED_NS
+    names = "/".join(file for file, *_ in seen)
+    return _Entry(name, whole if settled else _NEVER, names, bool(files), line, sitting, problem)
 
 
 def _row(name: str, transcript: Transcript, grade: Grade | None, grades: int) -> Row:
@@ -414,21 +428,22 @@ def _row(name: str, transcript: Transcript, grade: Grade | None, grades: int) ->
 
 def _sat(name: str, transcript: Transcript, grade: Grade) -> Sitting:
     """Raises SessionError when the grade is not of this session's questions."""
+    from mockint.grades import most_help  # 90 ms, with pydantic
+
     parts = {part.question.id: part for part in transcript.parts}
-    order: tuple[Prompted, ...] = ("unprompted", "probe", "hint")
     answers = []
     for one in grade.answers:
         part = parts.get(one.question)
         if part is None or any(verdict.criterion not in part.rubric.by_id for verdict in one.verdicts):
             raise SessionError(
-                f"The newest grade of {name!r} speaks of {one.question!r} otherwise than its log.",
+                f"The grade of {name!r} that is shown speaks of {one.question!r} otherwise than its log.",
                 hint=f"Grade it again with: mockint grade {name}",
             )
         expected = part.rubric.expected(grade.target_level)
         ratings = []
         for verdict in one.verdicts:
             criterion = part.rubric.by_id[verdict.criterion]
-            prompted = max((evidence.prompted for evidence in verdict.evidence), key=order.index, default=None)
+            prompted = most_help(verdict.evidence)
             ratings.append(
                 Rating(criterion.id, criterion.weight, verdict.level, verdict.points, prompted, criterion in expected)
             )

@@ -13,7 +13,7 @@ from math import hypot, sqrt
 from statistics import fmean, median
 from typing import Any, Literal
 
-from mockint.grades import Prompted
+from mockint.grades import Prompted, earned
 from mockint.rubric import Band, Signal, TargetLevel, reaches
 from mockint.study import Answered, Rating, Sitting
 
@@ -236,13 +236,16 @@ def time_use(sittings: Sequence[Sitting]) -> TimeUse | None:
 
 
 def prompting(sittings: Sequence[Sitting]) -> Prompting:
-    """Returns how often the evidence of criteria that earned points came by itself, after a probe, after a hint."""
+    """Returns how often the evidence of criteria that earned points came by itself, after a probe, after a hint.
+
+    It counts as the report does.
+    """
     counts: dict[Prompted, int] = {"unprompted": 0, "probe": 0, "hint": 0}
     graders: list[Sitting] = []
     for sitting in sittings:
         for answer in sitting.answers:
             for rating in answer.ratings:
-                if rating.points and rating.prompted:
+                if rating.prompted and earned(rating.points, rating.prompted):
                     counts[rating.prompted] += 1
                     graders.append(sitting)
     return Prompting(counts["unprompted"], counts["probe"], counts["hint"], _graders(graders))
