@@ -19,9 +19,10 @@ from mockint.bank import TRACKS, Bank, Loop, load_bank, load_loop
 from mockint.cli.plan import wrapped
 from mockint.content import roots
 from mockint.errors import SessionError, UsageError
+from mockint.grades import AnswerState
 from mockint.rubric import TargetLevel
 from mockint.study import Answered, Rating, Sitting
-from mockint.study.plan import Aim, Plan, about_of, draw, draw_mock, keep_aim, lay_out, load_aim
+from mockint.study.plan import Aim, Plan, about_of, calendar, draw, draw_mock, keep_aim, lay_out, load_aim
 from tests.conftest import Run, StandingClock
 
 NOW = datetime(2026, 11, 26, 18, 0, tzinfo=UTC)
@@ -164,6 +165,48 @@ def test_session_that_broke_off_or_is_about_something_else_does_not_count(bank: 
     whole = sat(bank, *on_it[:6])
     assert laid(bank, loop, whole).days[0].slots[0].done == whole.session
     assert laid(bank, loop, whole).next is None
+
+
+@pytest.mark.parametrize(
+    ("states", "took_seconds", "done"),
+    [
+        pytest.param(["graded"] * 4, 8, True, id="all answered in half a minute"),
+        pytest.param(["graded"] * 3 + ["not_asked"], 8, False, id="left before the last question"),
+        pytest.param(["graded"] * 3 + ["not_asked"], 900, True, id="time was up before the last question"),
+        pytest.param(["graded"] * 3 + ["not_answered"], 8, True, id="one skipped"),
+        pytest.param(["graded"] * 4 + ["not_answered"] * 5, 8, False, id="mostly skipped"),
+        pytest.param(["not_answered"] * 4, 900, False, id="all skipped"),
+    ],
+)
+def test_session_is_held_when_it_was_mostly_answered_to_its_end_however_quickly(
+    bank: Bank, loop: Loop, states: list[AnswerState], took_seconds: float, done: bool
+) -> None:
+    slot = laid(bank, loop).days[0].slots[0]
+    names = [q.id for q in bank.questions.values() if q.track in slot.tracks and "mid" in q.levels]
+    held = sat(bank, *names[: len(states)], score=0)
+    answers = tuple(
+        replace(one, state=state, took_seconds=took_seconds, budget_seconds=slot.minutes * 60 / len(states))
+        for one, state in zip(held.answers, states, strict=True)
+    )
+    after = laid(bank, loop, replace(held, answers=answers)).days[0].slots[0]
+    assert after.done == (held.session if done else None)
+
+
+def test_whole_loop_left_after_a_days_minutes_counts_as_the_days_mock(bank: Bank, loop: Loop) -> None:
+    names = [name for one in loop.rounds for name in one.questions]
+    held = sat(bank, *names, about=loop.name)
+    answers = [replace(one, state="not_asked") for one in held.answers]
+    for count in (1, len(names) - 1):
+        part = replace(held, answers=(*held.answers[:count], *answers[count:]))
+        (slot,) = laid(bank, loop, part, interview=TODAY + timedelta(2)).days[0].slots
+        assert (slot.kind, slot.done) == ("mock", held.session if count > 1 else None)
+
+
+def test_more_of_today_goes_to_what_weighs_most_and_was_not_seen_then_to_what_is_weak(bank: Bank) -> None:
+    tracks = ("python-swe", "rag")
+    assert laid(bank, None, sat(bank, "docker", score=0), tracks=tracks).further == "rag"
+    assert laid(bank, None, sat(bank, "docker"), sat(bank, "reranking", score=1), tracks=tracks).further == "python-swe"
+    assert laid(bank, None, tracks=tracks, now=NOW + timedelta(60)).further is None
 
 
 def test_grades_change_the_days_to_come(bank: Bank, loop: Loop) -> None:
@@ -396,6 +439,39 @@ def test_calendar_has_each_day_and_the_interview(run: Run, day_clock: StandingCl
     assert {event.decoded("dtstamp") for event in events} == {NOW}
     assert str(events[3]["summary"]) == "mockint: mock of full-ai-engineer, 45 min"
     assert str(events[-1]["summary"]) == "Interview (full-ai-engineer)"
+    assert "mockint start --plan" in str(events[0]["description"])
+    assert "once for each session: mockint start --plan" in str(events[1]["description"])
+    assert "description" not in events[-1]
+
+
+def test_calendar_leaves_out_what_is_done(bank: Bank, loop: Loop) -> None:
+    yesterday = sat(bank, "docker", "explaining-agents", days=-1)
+    review = sat(bank, "docker", "explaining-agents", score=1, about="review")
+    for held, told in (((yesterday,), ["review", "practice"]), ((yesterday, review), ["practice"])):
+        plan = laid(bank, loop, *held)
+        first = icalendar.Calendar.from_ical(calendar(plan, NOW)).walk("VEVENT")[0]
+        slots = [slot for slot in plan.days[0].slots if slot.kind in told]
+        assert str(first["summary"]) == "mockint: " + "; ".join(f"{slot.what}, {slot.minutes} min" for slot in slots)
+    on_it = [q.id for q in bank.questions.values() if q.track in slots[0].tracks and "mid" in q.levels]
+    over = laid(bank, loop, yesterday, review, sat(bank, *on_it[:6]))
+    assert over.next is None
+    first = icalendar.Calendar.from_ical(calendar(over, NOW)).walk("VEVENT")[0]
+    assert first.decoded("dtstart") == TODAY + timedelta(1)
+
+
+def test_reason_of_a_mixed_mock_stands_alone(bank: Bank, loop: Loop) -> None:
+    mock = laid(bank, loop, minutes_a_day=30).days[-2].slots[-1]
+    assert mock.why == "questions from all of full-ai-engineer, none of whose rounds is as short as 30 minutes"
+
+
+def test_level_that_nobody_chose_is_told_with_how_to_choose_another(run: Run, day_clock: StandingClock) -> None:
+    made = run("plan", "--date", "2026-12-01", "--track", "rag")
+    assert "the plan takes mid, the default" in " ".join(made.err.split())
+    assert "mockint plan --level LEVEL\n" in made.err
+    assert run("plan", "--level", "senior").err == ""
+    assert run("plan").err == ""
+    run("plan", "--drop")
+    assert run("plan", "--date", "2026-12-01", "--track", "rag", "--level", "mid").err == ""
 
 
 def test_start_plan_holds_todays_sessions_one_by_one_and_then_says_that_they_are_done(
@@ -412,8 +488,12 @@ def test_start_plan_holds_todays_sessions_one_by_one_and_then_says_that_they_are
     assert (started["level"], started["minutes"]) == ("senior", 15)
     done = run("start", "--plan", "--seed", "1", "--answers", script, "--json")
     assert (done.code, done.json["id"]) == (0, None)
-    assert "All of today's sessions are done (1 of 1). Next, on Fri 27 Nov: review" in " ".join(done.err.split())
+    said = " ".join(done.err.split())
+    further = "To go on all the same: mockint start --track python-swe --level senior"
+    assert "All of today's sessions are done (1 of 1). Next, on Fri 27 Nov: review" in said
+    assert said.endswith(further)
     assert "  done  15 min" in run("plan").out
+    assert f"All of today's sessions are done. {further}" in " ".join(run("plan").out.split())
     day_clock.passed += 86_400
     review = run("start", "--plan", "--seed", "1", "--answers", script, "--json")
     assert "-review-" in review.json["id"]
@@ -422,6 +502,13 @@ def test_start_plan_holds_todays_sessions_one_by_one_and_then_says_that_they_are
     assert f"because '{named}' of" in said.partition("- ")[2].partition(" - ")[0], "what the plan names is asked first"
     assert "was missed on 2026-11-26" in said
     assert "Thu 26 Nov  1 session" in run("plan").out
+    assert "-python-swe-" in run("start", "--plan", "--seed", "1", "--answers", script, "--json").json["id"]
+    told = " ".join(run("start", "--plan").err.split())
+    assert "All of today's sessions are done (2 of 2). Next, on Sat 28 Nov:" in told
+    assert (
+        "To go on all the same: mockint start --review --level senior (what is due), or mockint start --track" in told
+    )
+    assert run("start", "--review", "--level", "senior", "--answers", script, "--json").json["id"]
     day_clock.passed += 86_400 * 5
     over = run("start", "--plan")
     assert (over.code, "The interview was on 2026-12-01" in over.err) == (2, True)

@@ -257,6 +257,19 @@ def test_day_of_a_review_is_that_of_the_machines_zone(
     assert f"on {day}." in " ".join(run("start", "--review").err.split())
 
 
+def test_review_with_nothing_due_and_nothing_missed_today_names_only_the_day(
+    run: Run, day_clock: StandingClock, tmp_path: Path, bank: Bank
+) -> None:
+    strong = next(
+        sample.text for sample in bank.samples(bank.question("production-evaluation")) if sample.name == "strong"
+    )
+    script = tmp_path / "strong.yaml"
+    script.write_text(yaml.safe_dump({"production-evaluation": {"answer": strong}}))
+    run("start", "--question", "production-evaluation", "--answers", script)
+    told = " ".join(run("start", "--review").err.split())
+    assert told == "Nothing is due. Next: renews-the-test-set of production-evaluation, on Sun 2026-11-22."
+
+
 def test_what_is_asked_from_another_side_is_probed_there_first(
     run: Run, day_clock: StandingClock, tmp_path: Path, bank: Bank
 ) -> None:
@@ -283,8 +296,11 @@ def test_start_review_says_what_comes_next_and_then_asks_it(
     nothing = run("start", "--review", "--answers", script, "--json")
     assert (nothing.code, nothing.json["id"]) == (0, None)
     assert "Nothing is due. Next:" in nothing.err
-    assert "2026-11-21" in nothing.err
-    assert len(run("history", "--json").json) == 1, "no session came of it"
+    assert "on Sat 2026-11-21." in nothing.err
+    again = "What was missed today can be asked again at once: mockint start --question docker"
+    assert " ".join(nothing.err.split()).endswith(again)
+    assert run("start", "--question", "docker", "--answers", script, "--no-grade", "--json").json["id"]
+    assert len(run("history", "--json").json) == 2, "no session came of the review"
     day_clock.passed += 86_400
     done = run("start", "--review", "--answers", script, "--json", "--minutes", "10")
     assert "of docker was missed on 2026-11-20; asked again" in " ".join(done.err.split())

@@ -27,7 +27,7 @@ from mockint import files
 from mockint.bank import Bank
 from mockint.content import Problem, near
 from mockint.errors import ContentError, UsageError
-from mockint.evidence import is_bare
+from mockint.evidence import is_bare, telling
 from mockint.report import clean
 from mockint.store import write
 
@@ -48,6 +48,8 @@ BACKCHANNEL = 3
 """Words of a candidate's that may stand between two halves of a question ("mm, yes, okay")."""
 LISTED = 3
 """Questions that are named for a turn that is unsure."""
+OWN = 3
+"""Different words that carry meaning from which what is asked is no short follow-up."""
 
 PROBE, NONE = "probe", "none"
 """What a turn can be settled as, beside a question: it belongs to the question before it, or to none."""
@@ -119,6 +121,8 @@ class Unsure:
     """The questions that it is most like, with the likeness."""
     taken_as: str
     """The question that it was kept with as a probe, or "none"."""
+    why: Literal["likeness", "title", "question"] = "likeness"
+    """It is like a question of the bank, names a title or its rare term, or looks like a question of its own."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,11 @@ class Interview:
     not_asked: tuple[str, ...]
     left_out: tuple[int, ...]
     problems: tuple[Problem, ...]
+    closing: int | None = None
+    """The turn that asks for the candidate's own questions; it and what follows are left out."""
     pseudonymised: bool = False
+    names_hidden: int = 0
+    """How many names of people who do not speak were hidden."""
 
     def said(self, turn: int) -> dict[str, str]:
         told = self.turns[turn - 1]
@@ -151,6 +159,13 @@ class Interview:
         return tuple(
             q for q, turns in self.answers.items() if all(self.said(t)["role"] == "interviewer" for t in turns)
         )
+
+    def damage(self, question: str) -> tuple[int, ...]:
+        """Returns the lines where damage was reported within the question's turns, or between them and the next turn."""
+        after = [turn.line for turn in self.turns[1:]] + [math.inf]
+        spans = [(self.turns[turn - 1].line, after[turn - 1]) for turn in self.answers[question]]
+        lines = (problem.line for problem in self.problems)
+        return tuple(sorted({line for line in lines for start, end in spans if start - 2 <= line < end}))
 
     def answer_lines(self) -> str:
         """Returns `answers.jsonl`."""
@@ -170,6 +185,7 @@ class Interview:
             "sha256": hashlib.sha256(self.data).hexdigest(),
             "original": None if self.pseudonymised else f"original{self.suffix}",
             "pseudonymised": self.pseudonymised,
+            "names_hidden": self.names_hidden,
             "speakers": [
                 {
                     "name": name,
@@ -194,11 +210,13 @@ class Interview:
                     "text": one.text,
                     "candidates": [{"question": question, "score": score} for question, score in one.likely],
                     "taken_as": one.taken_as,
+                    "why": one.why,
                 }
                 for one in self.unsure
             ],
             "not_asked": list(self.not_asked),
             "not_answered": list(self.not_answered),
+            "closing": self.closing,
             "left_out": [
                 {"turn": turn, "speaker": self.turns[turn - 1].speaker, "text": self.turns[turn - 1].text}
                 for turn in self.left_out
@@ -263,6 +281,10 @@ def read(path: Path) -> Reading:
     for number, line in enumerate(lines if "\ufffd" in text else (), 1):
         if "\ufffd" in line:
             damaged(number, "characters that cannot be decoded stand as \N{REPLACEMENT CHARACTER}")
+    for number, line in enumerate(lines, 1):
+        if _CONTROL.search(line):
+            damaged(number, "control characters; left out")
+            lines[number - 1] = _CONTROL.sub("", line)
     kind = _kind(path, lines)
     match kind:
         case "captions":
@@ -306,6 +328,7 @@ def _decoded(path: Path, data: bytes) -> str:
     return text.replace("\ufeff", "")  # also where files were joined
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 Kind = Literal["captions", "json", "text"]
 
 
@@ -325,6 +348,10 @@ _CLOCK = r"(?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?"
 _TIMING = re.compile(rf"\s*({_CLOCK})\s*-->\s*({_CLOCK})(?:\s.*)?$")
 _BROKEN = re.compile(r"(?=.*\d:\d)(?:(?![^\W\d_]{2}).)*-->")
 """A line of times that is damaged, and not words with an arrow in them: there are no words before it."""
+_STAMP = r"(?<![\d:<])\d{1,3}:\d{2}:\d{2}[.,]\d{3}"
+_CUT = re.compile(rf"\s*{_STAMP}")
+"""A line of times that is cut off before its arrow; no words begin with thousandths of a second."""
+_STRAY = re.compile(rf"{_STAMP}(?:\s*-->)?\S*")
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?(?:\s+([^>]*))?(?:>|$)")
 _MARKUP = re.compile(r"</?(?:v|c|b|i|u|lang|ruby|rt|font)(?:[.\s][^>]*)?>|<\d[\d:.]*>|\{\\an?\d+\}", re.IGNORECASE)
 _NO_CUE = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:\s|$)")
@@ -363,8 +390,10 @@ def _cues(lines: Sequence[str], damaged: Callable[[int, str], None], *, header: 
 
 def _in_block(block: Sequence[Numbered], damaged: Callable[[int, str], None]) -> Iterator[_Cue]:
     """Yields the cues of lines that stand together; more than one where the blank line between them is missing."""
-    at = [place for place, (_, line) in enumerate(block) if _TIMING.match(line) or _BROKEN.match(line)]
-    untimed = block[: at[0]][:-1] if at else block  # the line above a time is the cue's id
+    at = [place for place, (_, line) in enumerate(block) if any(time.match(line) for time in (_TIMING, _BROKEN, _CUT))]
+    untimed = block[: at[0]] if at else block
+    if at and untimed and (_ID.match(untimed[-1][1]) or not _CUT.match(block[at[0]][1])):
+        untimed = untimed[:-1]  # the line above a time is the cue's id
     untimed = list(dropwhile(lambda one: _ID.match(one[1]), untimed))
     if untimed and not _NO_CUE.match(block[0][1]):
         damaged(untimed[0][0], "words without times; they are kept")
@@ -375,9 +404,14 @@ def _in_block(block: Sequence[Numbered], damaged: Callable[[int, str], None]) ->
         if after < len(block) and told and _ID.match(told[-1][1]):
             told = told[:-1]
         found = _TIMING.match(line)
-        if not found:
+        if not found and _CUT.match(line) and not _BROKEN.match(line):
+            damaged(number, "a line of times is cut off here; it is left out with what stands in it")
+        elif not found:
             damaged(number, "the times of this cue cannot be read; its words are kept")
-        yield _Cue(_seconds(found[1]) if found else None, tuple(told))
+        for at_line, words in told:
+            if _STRAY.search(words):
+                damaged(at_line, "a time stands among the words; left out")
+        yield _Cue(_seconds(found[1]) if found else None, tuple((n, _STRAY.sub("", words)) for n, words in told))
 
 
 Piece = tuple[int, str | None, list[str]]
@@ -695,6 +729,13 @@ class Matcher:
             TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
         )
         self._known = [kind.fit_transform(texts).T for kind in self._kinds]
+        titles = [(question.id, question.title.casefold()) for question in bank.questions.values()]
+        terms = [
+            (id, term.casefold()) for id, question in bank.questions.items() for term in _TERM.findall(question.title)
+        ]
+        often = Counter(term for _, term in terms)
+        self._names = [(id, re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")) for id, name in titles]
+        self._names += [(id, re.compile(rf"(?<!\w){re.escape(term)}(?!\w)")) for id, term in terms if often[term] == 1]
 
     def scores(self, texts: Sequence[str], *, parts: bool = True) -> NDArray[np.float64]:
         """Returns a row a text, a column a question; with `parts` each text counts as its likest stretch of sentences."""
@@ -707,6 +748,11 @@ class Matcher:
         starts = np.cumsum([0, *map(len, stretches[:-1])])
         found: NDArray[np.float64] = np.maximum.reduceat(likeness, starts, axis=0)
         return found
+
+    def names(self, text: str) -> tuple[str, ...]:
+        """Returns the questions whose title the text names, or a term (LoRA, SHAP) that only their title has."""
+        flat = " ".join(text.casefold().split())
+        return tuple(dict.fromkeys(id for id, name in self._names if name.search(flat)))
 
     def likely(self, row: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         """Returns the likest questions, the likest first."""
@@ -740,6 +786,40 @@ def asks(likely: Sequence[tuple[str, float]]) -> str | None:
 
 def may_ask(likely: Sequence[tuple[str, float]]) -> bool:
     return likely[0][1] >= MAYBE
+
+
+_TERM = re.compile(r"\b(?:\w*[a-z0-9]\w*[A-Z]\w*|[A-Z][A-Z0-9]+)\b")
+"""A word that is a name of a thing by its capitals."""
+_FILLERS = frozenset(
+    "okay ok right alright great good well so now mm-hmm hmm hi hello thanks thank sorry let let's".split()
+)
+_BEGINS = re.compile(
+    r"(?:(?:okay|ok|so|right|all right|alright|great|good|well|now|next|and|but|then|cool|thanks|sure|yeah|yes|let's see)\b[\s,.!]*)*"
+    r"(?:what|how|why|when|where|which|who|can|could|would|will|do|does|did|is|are|was|have|has|should|tell (?:me|us)|explain|"
+    r"describe|walk (?:me|us)|take (?:me|us)|talk (?:me|us|about)|give (?:me|us) an?|suppose|imagine|compare|define|write)\b",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(
+    r"\b(?:(?:do|did|would) you have|have you(?: got)?|got|are there|what) (?:any |some |other |further |more )*questions (?:do you have )?"
+    r"for (?:me|us)\b"
+    r"|\bany (?:other |further |more |final )*questions (?:for (?:me|us)|from your (?:side|end))\b"
+    r"|\b(?:do you have|have you(?: got)?) any (?:other |further |more |final )*questions\s*[?.!]"
+    r"|\bquestions (?:that )?you (?:have|might have|may have|'d like to ask) (?:for|to) (?:me|us)\b"
+    r"|\b(?:anything|something|what)(?: else)? (?:that )?(?:(?:would|do) )?you(?:['’]d| would)? (?:like|want) to (?:ask|know)\b"
+    r"|\b(?:time|room) for (?:your questions|you to ask)\b|\byour turn to ask\b",
+    re.IGNORECASE,
+)
+"""The usual wordings in which an interviewer asks for the candidate's own questions."""
+
+
+def looks_asked(text: str) -> bool:
+    """Whether a turn looks like a question: a sentence of it ends in a question mark, or it begins like one."""
+    return "?" in text or bool(_BEGINS.match(text.strip()))
+
+
+def own_question(text: str) -> bool:
+    """Whether a turn looks like a question of its own: it asks, and is no short follow-up."""
+    return looks_asked(text) and len({word for word in telling(text) if word not in _FILLERS}) >= OWN
 
 
 # Who is who
@@ -789,14 +869,19 @@ def named(names: Sequence[str], candidate: str, why: str, confidence: float) -> 
 
 def pick(names: Sequence[str], wanted: str) -> str | None:
     """Returns the one name that is meant: it is that, or that is some words of it alone, accents and capitals aside."""
+    found = meant(names, wanted)
+    return found[0] if len(found) == 1 else None
+
+
+def meant(names: Sequence[str], wanted: str) -> list[str]:
+    """Returns the names that can be meant."""
     same = _tidy(wanted).casefold()
     word = _flat(same)
-    found = (
+    return (
         [name for name in names if name.casefold() == same]
         or [name for name in names if _flat(name) == word]
         or [name for name in names if f" {word} " in f" {_flat(name)} "]
     )
-    return found[0] if len(found) == 1 else None
 
 
 def _role(name: str) -> str | None:
@@ -843,6 +928,8 @@ def interview(
     unsure: list[Unsure] = []
     left_out: list[int] = []
     current: str | None = None
+    closing: int | None = None
+    ended = False  # by hand
     for number, said in enumerate(turns, 1):
         if number - 1 in likely:
             mine = likely[number - 1]
@@ -853,19 +940,28 @@ def interview(
                     f"Turn {number} of {reading.path.name} is no probe: no question comes before it.",
                     hint=f"Say which it asks: --align {number}=QUESTION",
                 )
-            current = None if hand == NONE else current
+            if hand == NONE:
+                current, ended = None, True
+            if closing and not hand and not (opened and looks_asked(said.text)):
+                opened = None
+            if opened:
+                closing, ended = None, False
+            elif not hand and answers and not closing and _CLOSING.search(said.text):
+                current, closing = None, number
             if opened and opened != current:
                 current = opened
                 score = dict(mine).get(opened, 0.0)
                 aligned.append(Aligned(number, opened, score, "hand" if hand else "similarity"))
-            elif not hand and not opened and may_ask(mine) and mine[0][0] != current:
-                unsure.append(Unsure(number, said.text, mine, current or NONE))
+            elif not hand and not opened and number != closing:
+                told = _doubt(said.text, mine, matcher, current, after=bool(closing) or ended)
+                if told:
+                    unsure.append(Unsure(number, said.text, told[1], current or NONE, told[0]))
         if current:
             answers.setdefault(current, []).append(number)
         else:
             left_out.append(number)
     return Interview(
-        stem=f"{_slug(reading.path.stem)}-{reading.sha256[:8]}",
+        stem=stem(reading),
         source=os.fsencode(reading.path.name).decode("utf-8", "replace"),
         suffix=suffix if re.fullmatch(r"\.\w{1,10}", suffix := reading.path.suffix.lower()) else "",
         data=reading.data,
@@ -878,10 +974,29 @@ def interview(
         not_asked=tuple(question for question in dict.fromkeys(expected) if question not in answers),
         left_out=tuple(left_out),
         problems=reading.problems,
+        closing=closing,
     )
 
 
 Likely = tuple[tuple[str, float], ...]
+
+
+def _doubt(
+    text: str, likely: Likely, matcher: Matcher, current: str | None, *, after: bool
+) -> tuple[Literal["likeness", "title", "question"], Likely] | None:
+    """Returns why a turn that opened no question may ask one, and which; None where it does not look so.
+
+    Args:
+        after: it comes when the interview's questions are over.
+    """
+    named = [question for question in matcher.names(text) if question != current]
+    if named:
+        score = matcher.scores([text])[0]
+        at = {question: round(float(score[matcher.questions.index(question)]), 3) for question in named}
+        return "title", (*at.items(), *(one for one in likely if one[0] not in at))[:LISTED]
+    if may_ask(likely):
+        return None if likely[0][0] == current else ("likeness", likely)
+    return ("question", likely) if own_question(text) and not after else None
 
 
 def _likely(turns: Sequence[Utterance], theirs: Sequence[int], matcher: Matcher) -> dict[int, Likely]:
@@ -1045,7 +1160,7 @@ def pseudonymised(told: Interview, names: Pseudonyms) -> Interview:
     roles = told.roles
     return replace(
         told,
-        stem=f"interview-{hashlib.sha256(told.data).hexdigest()[:8]}",
+        stem=_bare_stem(hashlib.sha256(told.data).hexdigest()),
         source=None,
         turns=tuple(
             replace(turn, speaker=names.names[turn.speaker], text=names.hide(turn.text)) for turn in told.turns
@@ -1059,18 +1174,56 @@ def pseudonymised(told: Interview, names: Pseudonyms) -> Interview:
         unsure=tuple(replace(one, text=names.hide(one.text)) for one in told.unsure),
         problems=tuple(replace(problem, message=names.hide(problem.message)) for problem in told.problems),
         pseudonymised=True,
+        names_hidden=len(names.others),
     )
 
 
 # The output
 
 
+def stem(reading: Reading, *, bare: bool = False) -> str:
+    """Returns the name of an interview's folder; a bare one has no names of people."""
+    return _bare_stem(reading.sha256) if bare else f"{_slug(reading.path.stem)}-{reading.sha256[:8]}"
+
+
+def _bare_stem(sha256: str) -> str:
+    return f"interview-{sha256[:8]}"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an earlier import of the same bytes has left in its folder."""
+
+    settled: tuple[str, ...] = ()
+    """Each as TURN=QUESTION."""
+    pseudonymised: bool = False
+    names_hidden: int = 0
+
+
+def before(folder: Path, sha256: str) -> Before:
+    known = _record(folder)
+    if known.get("sha256") != sha256:
+        return Before()
+    return Before(
+        tuple(f"{turn}={what}" for turn, what in known.get("settled", {}).items()),
+        bool(known.get("pseudonymised")),
+        int(known.get("names_hidden", 0)),
+    )
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    try:
+        known = json.loads((folder / "import.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
 def keep(told: Interview, folder: Path) -> Path:
     """Writes an interview into its folder and returns the path of its answers. The same interview gives the same bytes.
 
     Raises:
-        UsageError: the folder holds another interview, turns that were settled and are no more, or an original with names beside what is
-            to have none; or it cannot be written.
+        UsageError: the folder holds another interview, or an original with names beside what is to have none; or it cannot be written.
     """
     try:
         originals = [path for path in folder.glob("original*") if path.is_file()]
@@ -1091,20 +1244,6 @@ def keep(told: Interview, folder: Path) -> Path:
 
 
 def _compare(told: Interview, folder: Path) -> None:
-    """Raises UsageError when writing this interview would lose what is in the folder."""
-    try:
-        known = json.loads((folder / "import.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = None
-    if not isinstance(known, dict) or known.get("sha256") != hashlib.sha256(told.data).hexdigest():
+    """Raises UsageError when the folder holds another interview."""
+    if _record(folder).get("sha256") != hashlib.sha256(told.data).hexdigest():
         raise UsageError(f"{folder} holds the answers of something else.", hint="Give another --out.")
-    lost = [
-        f"--align {turn}={what}"
-        for turn, what in known.get("settled", {}).items()
-        if turn not in map(str, told.settled)
-    ]
-    if lost:
-        raise UsageError(
-            f"{folder} holds what you settled before: {len(lost)} turns that this would lose.",
-            hint=f"Settle them again: {' '.join(lost)}. Or delete that folder first.",
-        )

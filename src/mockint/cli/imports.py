@@ -15,7 +15,7 @@ from mockint.errors import ContentError, MockintError, UsageError
 if TYPE_CHECKING:
     from mockint.bank import Bank
     from mockint.config import Config
-    from mockint.imports import Interview, Matcher, Reading, Roles
+    from mockint.imports import Interview, Matcher, Pseudonyms, Reading, Roles
 
 
 def import_interviews(
@@ -55,7 +55,7 @@ def import_interviews(
     content: ContentDirs = None,
 ) -> None:
     """Turn transcripts of interviews held elsewhere into answers that `mockint grade` takes."""
-    from mockint.imports import ENDINGS, Matcher, Pseudonyms, find, interview, keep, pseudonymised, read, settlements
+    from mockint.imports import ENDINGS, Matcher, before, find, interview, keep, pseudonymised, read, settlements, stem
     from mockint.store import write
 
     if (names_out or name) and not pseudonymise:
@@ -98,8 +98,11 @@ def import_interviews(
                     continue
                 first[reading.sha256] = path
                 roles = _roles(reading, matcher, candidate or [])
-                told = interview(reading, roles, matcher, settled=hand, expected=expected)
-                pseudonyms = Pseudonyms(roles, name or ())
+                folder = base / stem(reading, bare=pseudonymise) if several or out is None else base
+                others = _others(reading, folder, name or [], names, base, pseudonymise=pseudonymise)
+                old = settlements(before(folder, reading.sha256).settled, bank)
+                told = interview(reading, roles, matcher, settled=old | hand, expected=expected)
+                pseudonyms = _used(told, roles, others)
                 if pseudonymise:
                     told = pseudonymised(told, pseudonyms)
                 if not told.answers:
@@ -107,7 +110,7 @@ def import_interviews(
                         f"{path}: no question of the bank was found in it.{_unsure(told)}",
                         hint="Say which turn asks which: --align TURN=QUESTION. See: mockint bank list",
                     )
-                answers = keep(told, base / told.stem if several or out is None else base)
+                answers = keep(told, folder)
             except MockintError as exc:
                 complain(exc)
                 failed.append((path, exc))
@@ -115,9 +118,11 @@ def import_interviews(
             made.append(_Made(answers, told.record() if as_json else {}))
             names[told.stem] = {instead: given for given, instead in pseudonyms.names.items()}
             _tell(path, answers, told)
+            if kept := [f"{turn}={what}" for turn, what in old.items() if turn not in hand]:
+                _note(f"  kept from what you settled before: {', '.join(kept)}")
             if pseudonymise:
                 texts = [turn.text for turn in told.turns]
-                nowhere &= pseudonyms.unused(texts)
+                nowhere -= set(pseudonyms.others)
                 _say_what_stands(path, pseudonyms.suspects(texts))
     finally:
         if names_out and made:
@@ -125,6 +130,47 @@ def import_interviews(
     if nowhere and made:
         _note(f"Nothing was hidden of {', '.join(sorted(nowhere))}: it stands in no transcript.")
     _report(made, failed, found.left_out, as_json=as_json)
+
+
+def _others(
+    reading: Reading, folder: Path, given: list[str], names: dict[str, Any], base: Path, *, pseudonymise: bool
+) -> list[str]:
+    """Returns the names of others to hide: those given, and those that --names-out's file has of this interview.
+
+    Raises:
+        UsageError: the interview was imported without names, and this would bring them back.
+    """
+    from mockint.imports import before, stem
+
+    bare = stem(reading, bare=True)
+    known = next((was for place in (folder, base / bare) if (was := before(place, reading.sha256)).pseudonymised), None)
+    if not known:
+        return given
+    if not pseudonymise:
+        raise UsageError(
+            f"{reading.path} was imported without names before, and this would bring them back.",
+            hint=f"Add --pseudonymise, give another --out, or delete the folder of {bare} first.",
+        )
+    told = names.get(bare)
+    recorded = told if isinstance(told, dict) else {}
+    others = list(dict.fromkeys([*(who for instead, who in recorded.items() if instead.startswith("Person ")), *given]))
+    if len(others) < known.names_hidden:
+        raise UsageError(
+            f"{reading.path} was imported with {known.names_hidden} more names hidden, and this would bring back "
+            f"{known.names_hidden - len(others)}.",
+            hint="Give these again with --name, or the file that has them with --names-out.",
+        )
+    return others
+
+
+def _used(told: Interview, roles: Roles, others: list[str]) -> Pseudonyms:
+    """Returns the pseudonyms of the speakers, and of those others who are spoken of."""
+    from mockint.imports import Pseudonyms
+
+    every = Pseudonyms(roles, others)
+    texts = [turn.text for turn in told.turns] + [problem.message for problem in told.problems]
+    unused = every.unused([every.hide(text) for text in texts])
+    return Pseudonyms(roles, [name for name in others if name not in unused])
 
 
 @dataclass(frozen=True)
@@ -200,7 +246,7 @@ def _expected(
 
 def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
     """Returns who is who: as it was said, or guessed, or asked where a person can answer. Raises UsageError."""
-    from mockint.imports import guess, listed, named, pick
+    from mockint.imports import guess, listed, meant, named, pick
     from mockint.terminal import a_person_is_here
 
     names = reading.speakers
@@ -213,7 +259,11 @@ def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
         )
     if len(found) == 1:
         return named(names, found.pop(), "it was said", 1.0)
-    if wanted:
+    if wanted and not any(meant(names, given) for given in wanted):
+        _note(
+            f"{reading.path}: {' or '.join(wanted)} does not speak in it; the candidate is found without that. {there}"
+        )
+    elif wanted:
         what = "more than one of them is a --candidate" if found else f"not one of them alone is {' or '.join(wanted)}"
         raise UsageError(
             f"{reading.path}: {what}.{listed(reading.problems)}", hint=f"{there} Give one of them: --candidate NAME"
@@ -241,7 +291,7 @@ def _report(
     *,
     as_json: bool,
 ) -> None:
-    """Prints what was made; raises when nothing was."""
+    """Prints what was made; ends with another code than 0 when something was not."""
     if left_out:
         _note(f"Left out, since their names are no transcripts': {', '.join(path.name for path in left_out[:8])}"
               f"{' …' if len(left_out) > 8 else ''} ({len(left_out)}).")  # fmt: skip
@@ -255,8 +305,10 @@ def _report(
     else:
         for one in made:
             typer.echo(str(one.answers))
-    if not made:
-        raise typer.Exit(UsageError.exit_code if _only_usage(failed) else ContentError.exit_code)
+    if made and failed:
+        _note(f"{len(made)} imported, {len(failed)} not: {', '.join(path.name for path, _ in failed)}.")
+    if failed or not made:
+        raise typer.Exit(UsageError.exit_code if not made and _only_usage(failed) else ContentError.exit_code)
 
 
 def _only_usage(failed: list[tuple[Path, MockintError]]) -> bool:
@@ -277,16 +329,25 @@ def _tell(path: Path, answers: Path, told: Interview) -> None:
     for one in told.aligned:
         how = "as you said" if one.by == "hand" else f"likeness {one.score:.2f}"
         _note(f"  turn {one.turn}: {one.question} ({how})")
+    if told.closing:
+        text = _shown(told.turns[told.closing - 1].text)[:60]
+        _note(f"  turn {told.closing} closes the interview (“{text}”): it and what follows are left out.")
+        _note(f"  if it does not: --align {told.closing}=probe")
     if told.left_out:
         turns = f"{len(told.left_out)} turns belong" if len(told.left_out) > 1 else "1 turn belongs"
         _note(f"  {turns} to no question, and left out; import.json has what is said there.")
     if told.not_answered:
         _note(f"  not answered: {', '.join(told.not_answered)}")
+    for question in told.not_answered:
+        if lines := told.damage(question):
+            _note(
+                f"  {question}: damage stands within its turns (line {', '.join(map(str, lines))}); an answer may be lost there."
+            )
     if told.not_asked:
         few = ", ".join(told.not_asked[:6])
         _note(f"  not asked: {few}{', …' if len(told.not_asked) > 6 else ''} ({len(told.not_asked)})")
     if told.unsure:
-        _note(f"  not sure of these turns, which were not taken as questions ({len(told.unsure)}):")
+        _note(f"  not sure of these turns, which were not taken as questions and may be ({len(told.unsure)}):")
         for line in _unsure(told).splitlines()[1:]:
             _note(line)
         first = told.unsure[0]

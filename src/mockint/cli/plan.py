@@ -81,12 +81,19 @@ def plan(
         if as_json:
             typer.echo(json.dumps({"ended": ended}))
         return
-    aim = _aim(settings, given, now.date()) if given else _kept(settings)
+    if given:
+        kept = _before(settings, given)
+        aim = _aim(settings, kept, given, now.date())
+    else:
+        kept = aim = _kept(settings)
     bank = bank_of(settings)
     sittings, siblings = _history(settings, bank)
     made = lay_out(aim, sittings, bank, now, loop=_loop(settings, aim), siblings=siblings)
     if given:
         keep_aim(settings.home, aim)
+    if kept is None and level is None:
+        told = f"No level was given, so the plan takes {aim.level}, the default. Choose another (junior, mid, senior or staff) with:"
+        typer.echo("\n".join([*wrapped(told), f"{me()} plan --level LEVEL"]), err=True)
     if ics:
         write(ics, calendar(made, now).decode())
         typer.echo(f"Written: {ics}", err=True)
@@ -128,7 +135,10 @@ def drawn_review(settings: Config, bank: Bank, clock: Clock, *, minutes: int) ->
         return f"{due}, and no question on it fits {minutes} minutes; the shortest takes {shortest}."
     if known:
         first = min(known, key=lambda one: (one.on, -one.urgency))
-        return f"Nothing is due. Next: {first.criterion} of {first.question}, on {first.on:%a %Y-%m-%d}."
+        told = f"Nothing is due. Next: {first.criterion} of {first.question}, on {first.on:%a %Y-%m-%d}."
+        missed = dict.fromkeys(one.question for one in known if one.last == "missed" and one.seen == now.date())
+        again = " ".join(f"--question {name}" for name in list(missed)[:MANY])
+        return f"{told} What was missed today can be asked again at once: {me()} start {again}" if again else told
     return "Nothing is due: no answer is graded yet. Begin with: mockint start"
 
 
@@ -136,6 +146,7 @@ def drawn_today(settings: Config, bank: Bank, clock: Clock, aim: Aim, *, seed: i
     """Returns the questions of today's next session, or what there is to say when none is left. Raises UsageError after the interview."""
     from mockint.clock import local
     from mockint.study.plan import lay_out
+    from mockint.study.review import outlook
 
     now, loop = local(clock.now()), _loop(settings, aim)
     sittings, siblings = _history(settings, bank)
@@ -146,7 +157,8 @@ def drawn_today(settings: Config, bank: Bank, clock: Clock, aim: Aim, *, seed: i
     for slot in slots:
         if not slot.done and (drawn := _drawn(slot, aim, bank, now, loop, sittings, siblings, seed=seed)):
             return drawn
-    ahead = _ahead(made)
+    waiting = any(one.on <= made.today for one in outlook(sittings, bank, now, siblings=siblings))
+    ahead = f"{_ahead(made)} {_further(made, due=waiting)}"
     if not slots:
         return f"The plan has nothing for today. {ahead}"
     done = sum(slot.done is not None for slot in slots)
@@ -244,18 +256,24 @@ def _kept(settings: Config) -> Aim:
     raise UsageError("There is no plan.", hint="Make one with: mockint plan --date 2026-12-01 --loop full-ai-engineer")
 
 
-def _aim(settings: Config, given: dict[str, Any], today: date) -> Aim:
-    """Returns what is aimed at: what was given, over what was kept. Raises UsageError for what no plan can be made of."""
-    from mockint.study.plan import Aim, load_aim
+def _before(settings: Config, given: dict[str, Any]) -> Aim | None:
+    """Returns what was kept, or None; a damaged file counts as none when a new day is given."""
+    from mockint.study.plan import load_aim
 
-    if "loop" in given and "tracks" in given:
-        raise UsageError("A loop brings its own tracks.", hint="Leave out --track, or --loop.")
     try:
-        kept = load_aim(settings.home)
+        return load_aim(settings.home)
     except SessionError:
         if "interview" not in given:
             raise
-        kept = None
+        return None
+
+
+def _aim(settings: Config, kept: Aim | None, given: dict[str, Any], today: date) -> Aim:
+    """Returns what is aimed at: what was given, over what was kept. Raises UsageError for what no plan can be made of."""
+    from mockint.study.plan import Aim
+
+    if "loop" in given and "tracks" in given:
+        raise UsageError("A loop brings its own tracks.", hint="Leave out --track, or --loop.")
     before: dict[str, Any] = kept.model_dump() if kept else {"level": settings.settings.interview.level, "since": today}
     if "loop" in given or "tracks" in given:
         before |= {"loop": None, "tracks": ()}
@@ -290,6 +308,8 @@ def _text(made: Plan) -> list[str]:
         lines += ["", *wrapped(note)]
     if made.next:
         lines += ["", f"Today's next session: {me()} start --plan"]
+    elif made.further and made.days[0].slots:
+        lines += ["", *wrapped(f"All of today's sessions are done. {_further(made, due=False)}")]
     if made.today > aim.interview:
         lines += ["", _AGAIN]
     return lines
@@ -356,6 +376,13 @@ def wrapped(text: str, *, start: str = "", indent: int = 0) -> list[str]:
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def _further(made: Plan, *, due: bool) -> str:
+    """Returns what there is to do beyond today's sessions: what is due, if anything is, and the track that is served best."""
+    level = f"--level {made.aim.level}"
+    review = f"{me()} start --review {level} (what is due), or " if due else ""
+    return f"To go on all the same: {review}{me()} start --track {made.further} {level}"
 
 
 def _ahead(made: Plan) -> str:

@@ -35,8 +35,10 @@ BRINGS = 3
 """A day's minutes are divided by this for the review that is kept free on the day after new questions."""
 DEEP = 8
 """Least minutes of one track in a session of several: one question."""
-DONE = 0.4
-"""Share of a session's minutes that must be answered for it to count as done."""
+LONG_ENOUGH = 0.4
+"""Share of the planned minutes that a session's questions must be meant for, so that it counts as the planned one."""
+ANSWERED = 0.5
+"""Share of its own minutes that must be answered for a session to count as held; the rest may be skipped."""
 UNKNOWN = 0.5
 """The score that is taken for a track that is planned before and not graded yet."""
 MOST_DAYS = 366
@@ -96,6 +98,8 @@ class Plan:
     past: tuple[Past, ...]
     days: tuple[Day, ...]
     notes: tuple[str, ...]
+    further: str | None = None
+    """The track that more of today's time serves best; None after the interview."""
 
     @property
     def next(self) -> Slot | None:
@@ -130,7 +134,8 @@ def lay_out(
     days = [Day(on, slots) for on, slots in course.days(dates, before, todays)]
     if days:
         days[0] = replace(days[0], slots=course.ticked(days[0].slots, todays))
-    return Plan(aim, today, tuple(past), tuple(days), tuple(dict.fromkeys(course.notes)))
+    further = course.further([*before, *todays]) if days else None
+    return Plan(aim, today, tuple(past), tuple(days), tuple(dict.fromkeys(course.notes)), further)
 
 
 def draw(
@@ -208,15 +213,15 @@ def drop_aim(home: Path) -> bool:
 
 
 def calendar(plan: Plan, made: datetime) -> bytes:
-    """Returns the plan as an iCalendar: one all-day entry for each day from today on, and the interview."""
+    """Returns the plan as an iCalendar: one all-day entry for each day on which something is left to do, and the interview."""
     import icalendar  # 0.1 s
 
     whole = icalendar.Calendar()
     whole.add("prodid", "-//mockint//plan//EN")
     whole.add("version", "2.0")
-    entries = [(day.on, "mockint: " + "; ".join(brief(slot) for slot in day.slots), day.slots) for day in plan.days]
-    entries = [entry for entry in entries if entry[2]]
-    entries.append((plan.aim.interview, f"Interview{f' ({plan.aim.loop})' if plan.aim.loop else ''}", ()))
+    ahead = [(day.on, [slot for slot in day.slots if not slot.done]) for day in plan.days]
+    entries = [(on, "mockint: " + "; ".join(brief(slot) for slot in slots), slots) for on, slots in ahead if slots]
+    entries.append((plan.aim.interview, f"Interview{f' ({plan.aim.loop})' if plan.aim.loop else ''}", []))
     for number, (on, title, slots) in enumerate(entries):
         event = icalendar.Event()
         name = "interview" if number == len(entries) - 1 else "day"
@@ -227,7 +232,9 @@ def calendar(plan: Plan, made: datetime) -> bytes:
         event.add("transp", "TRANSPARENT")
         event.add("summary", title)
         if slots:
-            event.add("description", "\n".join(f"{brief(slot)}: {slot.why}" for slot in slots))
+            each = " once for each session" if len(slots) > 1 else ""
+            lines = [*(f"{brief(slot)}: {slot.why}" for slot in slots), f"Run{each}: mockint start --plan"]
+            event.add("description", "\n".join(lines))
         whole.add_component(event)
     return bytes(whole.to_ical())
 
@@ -416,7 +423,8 @@ class _Course:
             self.notes.append(
                 f"No round of {self.loop.name} fits {most} minutes (the shortest takes {shortest}): its mock is a mixed one."
             )
-            return Slot("mock", min(most, there), "mock", "no whole round fits a day", tracks=tuple(self.shares))
+            why = f"questions from all of {self.loop.name}, none of whose rounds is as short as {most} minutes"
+            return Slot("mock", min(most, there), "mock", why, tracks=tuple(self.shares))
         chosen = max(sets, key=lambda some: (sum(one.minutes for one in some), self._weakness(some, standing)))
         minutes = sum(one.minutes for one in chosen)
         titles = tuple(one.title for one in chosen)
@@ -532,6 +540,12 @@ class _Course:
             standing.fresh[track] = max(0, standing.fresh[track] - ceil(part))
             standing.score.setdefault(track, UNKNOWN)
 
+    def further(self, history: Sequence[Sitting]) -> str:
+        """Returns the track that comes next by what was sat; one with nothing new only when no other is left."""
+        standing = self._standing(history)
+        ranked = self._ranked(standing)
+        return next((track for track in ranked if standing.fresh[track] >= self._least(track)), ranked[0])
+
     # What was done
 
     def ticked(self, slots: tuple[Slot, ...], held: Sequence[Sitting]) -> tuple[Slot, ...]:
@@ -546,7 +560,7 @@ class _Course:
 
     def _is_for(self, sitting: Sitting, slot: Slot) -> bool:
         answered = [answer for answer in sitting.answers if answer.state in ("graded", "ungraded")]
-        if sum(answer.budget_seconds for answer in answered) < DONE * slot.minutes * 60:
+        if not _held(sitting, slot.minutes * 60):
             return False
         about = about_of(sitting.session)
         if slot.kind in ("review", "light"):
@@ -554,6 +568,21 @@ class _Course:
         if slot.kind == "mock":
             return about in ("mock", self.aim.loop)
         return about not in ("review", "mock") and 2 * sum(a.track in slot.tracks for a in answered) >= len(answered)
+
+
+def _held(sitting: Sitting, planned_seconds: float) -> bool:
+    """Returns whether a session was as long as planned, was not left early, and was mostly answered, however quickly.
+
+    Seconds are those that the questions are meant to take. "I don't know" is an answer. A session was not left early when each question
+    was asked, when its time was used up, or when as much was answered as was planned.
+    """
+    whole = sum(answer.budget_seconds for answer in sitting.answers)
+    answered = sum(answer.budget_seconds for answer in sitting.answers if answer.state in ("graded", "ungraded"))
+    if answered >= planned_seconds:
+        return True
+    to_the_end = all(answer.state != "not_asked" for answer in sitting.answers)
+    time_up = sum(answer.took_seconds for answer in sitting.answers) >= whole
+    return whole >= LONG_ENOUGH * planned_seconds and answered >= ANSWERED * whole and (to_the_end or time_up)
 
 
 def about_of(session: str) -> str:
