@@ -19,12 +19,16 @@ import yaml
 
 from mockint.bank import Bank, load_bank
 from mockint.errors import ContentError
-from mockint.imports import Matcher, Pseudonyms, asks, guess, may_ask, named, pick, read
+from mockint.imports import Matcher, Pseudonyms, asks, guess, may_ask, named, own_question, pick, read
 from tests.conftest import ROOT, Ran, Run
 
 EXPORTS = Path(__file__).parent / "exports"
 LORA = (
     "Explain LoRA to me. You've got an eight billion parameter model and twelve customers, each with their own style."
+)
+ORDER = (
+    "How does a transformer know the order of its tokens? A bus company's model scores a route and the shuffled route "
+    "exactly alike."
 )
 
 
@@ -294,6 +298,28 @@ def test_words_of_a_damaged_first_cue_are_kept(write: Any, damaged: str, line: i
     assert [problem.line for problem in reading.problems] == ([line] if line else [])
 
 
+@pytest.mark.parametrize("cut", ["00:00:53,000ÿþ\0bigg", "00:00:53,000", "00:00:50,000 --> 00:00:5ÿ\0"])
+def test_a_cut_line_of_times_is_no_words_and_an_unanswered_question_is_told_with_it(
+    run: Run, write: Any, cut: str
+) -> None:
+    for between in ("\n", "\n\n"):
+        text = (
+            f"1\n00:00:01,000 --> 00:00:09,000\nAda: {LORA}{between}2\n{cut}\n\n"
+            f"3\n00:00:58,000 --> 00:00:59,000\nMei: {ORDER}\n\n4\n00:01:11,000 --> 00:01:12,000\nBen: So.\n"
+        )
+        path = write(text.encode("cp1252"), f"a{len(between)}.srt")
+        assert [turn.text for turn in read(path).turns] == [LORA, ORDER, "So."]
+    done = run("import", path, "--candidate", "Ben")
+    assert imported(done)[1]["not_answered"] == ["lora"]
+    assert re.search(r"lora: damage stands within its turns \(line \d", done.err)
+
+
+def test_control_characters_are_in_no_turn(write: Any) -> None:
+    reading = read(write(f"Q: {LORA}\x00\x1b\nA: So\x07.\n\nQ: {LORA}\n", "a.txt"))
+    assert [turn.text for turn in reading.turns] == [LORA, "So.", LORA]
+    assert [problem.line for problem in reading.problems] == [1, 2]
+
+
 def test_ids_of_teams_are_no_words_where_a_blank_line_is_missing(write: Any) -> None:
     text = captions("<v Ada>Why?</v>", "<v Ben>So.</v>", ids=TEAMS_ID).replace("</v>\r\n\r\n", "</v>\r\n")
     assert spoken(write(text)) == [("Ada", "Why?"), ("Ben", "So.")]
@@ -461,6 +487,22 @@ def test_a_first_name_of_two_is_not_enough(run: Run, write: Any) -> None:
     assert run("import", path, "--candidate", "kim").code == 0
 
 
+def test_files_in_which_no_given_name_speaks_find_the_candidate_themselves(
+    run: Run, write: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "all").mkdir()
+    for name in ("zoom.vtt", "otter.txt"):
+        (tmp_path / "all" / name).write_bytes((EXPORTS / name).read_bytes())
+    done = run("import", tmp_path / "all", "--candidate", "Jose", "--candidate", "Sofia", "--json")
+    assert (done.code, done.json["failed"]) == (0, [])
+    assert [one["speakers"][0]["name"] for one in done.json["imports"]] == ["Tom Ek", "José Lima"]
+    assert "Jose or Sofia does not speak in it" in done.err
+    (tmp_path / "all" / "teams.vtt").write_bytes((EXPORTS / "teams.vtt").read_bytes())
+    done = run("import", tmp_path / "all", "--candidate", "Jose", "--json")
+    assert (done.code, len(done.json["imports"])) == (3, 2)
+    assert "it is not sure who the candidate is" in done.err
+
+
 def test_one_speaker_is_told_with_what_is_damaged(run: Run, write: Any) -> None:
     done = run("import", write(captions("Ada: Why?", "Ada: So?").replace("00:00:04.040", "00:00:0x.040")))
     assert done.code == 3
@@ -482,8 +524,9 @@ def test_what_was_settled_is_not_lost_when_the_file_is_imported_again(run: Run, 
     lines, record = imported(run("import", folder / "zoom.vtt", "--align", "1=lora"))
     assert (lines[0]["question"], record["settled"]) == ("lora", {"1": "lora"})
     done = run("import", folder, "--json")
-    assert [one["source"] for one in done.json["imports"]] == ["stamped.txt"]
-    assert "Settle them again: --align 1=lora." in done.err
+    assert (done.code, [one["source"] for one in done.json["imports"]]) == (0, ["stamped.txt", "zoom.vtt"])
+    assert done.json["imports"][1]["settled"] == {"1": "lora"}
+    assert "kept from what you settled before: 1=lora" in done.err
     assert imported(run("import", folder / "zoom.vtt", "--align", "1=none"))[1]["settled"] == {"1": "none"}
 
 
@@ -499,7 +542,11 @@ class Figures:
     listed: float
     """Share of what was missed that is listed as unsure."""
     false_alarms: int
-    """Other utterances that are listed as unsure."""
+    """Other utterances that are listed as unsure, since they are like a question."""
+    shown: int
+    """What was missed that is listed for this, for a title, or since it looks like a question of its own."""
+    all_alarms: int
+    """Other utterances that are listed for any of these."""
 
 
 RETOLD = 74
@@ -515,12 +562,18 @@ def figures(*, start: int = 0, step: int = 1) -> Figures:
     taken = sum(asks(likely) is not None for likely in (*said, *chat))
     missed = [likely for likely in said if asks(likely) is None]
     near = right[: len(range(start, RETOLD, step))]
+
+    def listed(likely: Any, text: str) -> bool:
+        return asks(likely) is None and (may_ask(likely) or bool(matcher().names(text)) or own_question(text))
+
     return Figures(
         sum(right) / taken,
         sum(right) / len(right),
         sum(near) / len(near),
         sum(map(may_ask, missed)) / len(missed),
         sum(asks(likely) is None and may_ask(likely) for likely in chat),
+        sum(listed(likely, entry["text"]) for likely, entry in zip(said, asked, strict=True)),
+        sum(listed(likely, text) for likely, text in zip(chat, other, strict=True)),
     )
 
 
@@ -532,6 +585,8 @@ def test_measured_precision_and_recall_hold() -> None:
     assert check.recall >= 0.80
     assert whole.near == 1.0
     assert whole.false_alarms <= 8
+    assert whole.shown >= 22
+    assert whole.all_alarms <= 40
 
 
 def test_turns_that_match_nothing_are_probes_and_chatter_before_is_left_out(run: Run) -> None:
@@ -572,6 +627,77 @@ def test_unsure_turns_are_listed_and_settled_by_hand(run: Run, write: Any) -> No
     assert [left["turn"] for left in record["left_out"]] == [3, 4]
     _, record = imported(run("import", path, "--align", "3=probe"))
     assert record["unsure"] == []
+
+
+def test_questions_that_were_taken_as_probes_are_on_the_screen_with_the_nearest(run: Run, write: Any) -> None:
+    hybrid = yaml.safe_load((EXPORTS / "paraphrases.yaml").read_text())["asked"][0]
+    text = (
+        f"Q: {hybrid['text']}\nA: By ranks.\nQ: And why?\nA: So.\nQ: How do you choose a chunk size?\nA: By trying.\n"
+        "Q: Alright, can you walk me through LoRA, what it actually does to the weights?\nA: Small matrices.\n"
+    )
+    path = write(text, "a.txt")
+    done = run("import", path)
+    _, record = imported(done)
+    assert [(one["turn"], one["why"]) for one in record["unsure"]] == [(5, "question"), (7, "title")]
+    assert record["unsure"][1]["candidates"][0]["question"] == "lora"
+    for one, words in zip(record["unsure"], ("How do you choose a chunk", "Alright, can you walk me"), strict=True):
+        nearest = one["candidates"][0]
+        line = next(line for line in done.err.splitlines() if f"turn {one['turn']} (" in line)
+        assert f"{nearest['question']} {nearest['score']:.2f}" in line
+        assert words in line
+    lines, record = imported(run("import", path, "--align", "5=chunking-basics", "--align", "7=lora"))
+    assert [line["question"] for line in lines] == [hybrid["question"], "chunking-basics", "lora"]
+    assert record["unsure"] == []
+
+
+@pytest.mark.parametrize(
+    "closing",
+    [
+        "Great. Do you have any questions for me?",
+        "What questions do you have for us?",
+        "Is there anything you'd like to ask?",
+        "Let me leave some time for your questions.",
+    ],
+)
+def test_the_closing_and_what_follows_are_left_out(run: Run, write: Any, closing: str) -> None:
+    path = write(
+        f"Q: Thanks for coming. Do you have any questions for me before we start?\nA: No.\nQ: {LORA}\nA: Small matrices.\n"
+        f"Q: {closing}\nA: Is the team remote?\nQ: Mostly, and we fine-tune with LoRA a lot. We fly in four times a year.\nA: Good.\n",
+        "a.txt",
+    )
+    done = run("import", path)
+    lines, record = imported(done)
+    assert [line["question"] for line in lines] == ["lora"]
+    assert len(lines[0]["turns"]) == 2
+    assert record["closing"] == 5
+    assert [left["turn"] for left in record["left_out"]] == [1, 2, 5, 6, 7, 8]
+    assert "turn 5 closes the interview" in done.err
+    assert len(imported(run("import", path, "--align", "5=probe"))[0][0]["turns"]) == 6
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        "What would you want to know about the data?",
+        "Do you have any questions for me before you begin?",
+        "What else would you like to ask the customer about the problem?",
+    ],
+)
+def test_a_probe_that_sounds_like_the_closing_is_none(run: Run, write: Any, probe: str) -> None:
+    path = write(f"Q: {LORA}\nA: Small.\nQ: {probe}\nA: How large it is.\n", "a.txt")
+    lines, record = imported(run("import", path))
+    assert (len(lines[0]["turns"]), record["closing"]) == (4, None)
+
+
+def test_a_question_after_the_closing_is_asked(run: Run, write: Any) -> None:
+    path = write(
+        f"Q: Write down self-attention.\nA: So.\nQ: {LORA}\nA: Small.\nQ: Do you have any questions for me?\nA: No.\n"
+        f"Q: {ORDER}\nA: By positions.\n",
+        "a.txt",
+    )
+    lines, record = imported(run("import", path, "--align", "1=self-attention"))
+    assert [line["question"] for line in lines] == ["self-attention", "lora", "positional-encoding"]
+    assert record["closing"] is None
 
 
 @pytest.mark.parametrize(
@@ -746,6 +872,28 @@ def test_a_name_that_hides_nothing_is_said(run: Run) -> None:
     assert "Nothing was hidden of Petr:" in done.err
 
 
+def test_a_hidden_name_does_not_come_back_with_a_later_import(run: Run, write: Any, tmp_path: Path) -> None:
+    path = write(f"Dana: {LORA}\nTom: Keisha showed me small matrices.\nDana: And why?\nTom: So.\n", "Tom.txt")
+    names = tmp_path / "names.json"
+    words = ("import", path, "--candidate", "Tom", "--pseudonymise")
+    done = run(*words, "--name", "Petr", "--name", "Keisha", "--names-out", names)
+    record = imported(done)[1]
+    assert (record["pseudonymised"], record["names_hidden"]) == (True, 1)
+    assert "Nothing was hidden of Petr:" in done.err
+    (known,) = json.loads(names.read_text()).values()
+    assert known == {"Candidate": "Tom", "Interviewer 1": "Dana", "Person 1": "Keisha"}
+    kept = Path(done.out.strip()).parent
+    for more in (("--align", "3=none"), ()):
+        refused = run(*words, *more)
+        assert (refused.code, "with 1 more names hidden" in refused.err) == (2, True)
+    refused = run("import", path, "--candidate", "Tom")
+    assert (refused.code, "imported without names before" in refused.err) == (2, True)
+    assert run(*words, "--align", "3=none", "--names-out", names).code == 0
+    assert "Keisha" not in "".join(file.read_text() for file in kept.iterdir())
+    assert json.loads(names.read_text()) == {kept.name: known}
+    assert json.loads((kept / "import.json").read_text())["settled"] == {"3": "none"}
+
+
 def test_an_exported_session_is_not_said_to_be_without_names(run: Run, tmp_path: Path) -> None:
     done = run("import", tmp_path / "session.zip", "--pseudonymise")
     assert done.code == 2
@@ -780,7 +928,8 @@ def test_a_folder_is_imported_with_what_can_be_and_the_rest_is_said(run: Run, tm
     (deep / "broken.srt").write_bytes(b"\x00\x01\x02" * 500)
     (deep / "video.mp4").write_bytes(b"x")
     done = run("import", tmp_path / "all", "--json")
-    assert done.code == 0
+    assert done.code == 3
+    assert "2 imported, 1 not: broken.srt." in done.err
     assert [Path(one["answers"]).parent.name.rpartition("-")[0] for one in done.json["imports"]] == ["stamped", "zoom"]
     assert [Path(one["path"]).name for one in done.json["failed"]] == ["broken.srt"]
     assert [Path(path).name for path in done.json["left_out"]] == ["video.mp4"]
@@ -868,7 +1017,7 @@ def test_the_same_file_under_two_names_is_imported_once(run: Run, tmp_path: Path
 
 def test_what_cannot_be_opened_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
     done = run("import", "a" * 300 + ".vtt", tmp_path / "missing.vtt", EXPORTS / "zoom.vtt", "--json")
-    assert done.code == 0
+    assert done.code == 3
     assert [one["source"] for one in done.json["imports"]] == ["zoom.vtt"]
     assert len(done.json["failed"]) == 2
 

@@ -729,13 +729,13 @@ class Matcher:
             TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True),
         )
         self._known = [kind.fit_transform(texts).T for kind in self._kinds]
-        titles = [(question.id, question.title.casefold()) for question in bank.questions.values()]
-        terms = [
-            (id, term.casefold()) for id, question in bank.questions.items() for term in _TERM.findall(question.title)
-        ]
+        titles = {question.id: question.title.casefold() for question in bank.questions.values()}
+        terms = [(one.id, term.casefold()) for one in bank.questions.values() for term in _TERM.findall(one.title)]
         often = Counter(term for _, term in terms)
-        self._names = [(id, re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")) for id, name in titles]
-        self._names += [(id, re.compile(rf"(?<!\w){re.escape(term)}(?!\w)")) for id, term in terms if often[term] == 1]
+        rare = [(question, term) for question, term in terms if often[term] == 1]
+        self._names = [
+            (question, re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")) for question, name in (*titles.items(), *rare)
+        ]
 
     def scores(self, texts: Sequence[str], *, parts: bool = True) -> NDArray[np.float64]:
         """Returns a row a text, a column a question; with `parts` each text counts as its likest stretch of sentences."""
@@ -752,7 +752,7 @@ class Matcher:
     def names(self, text: str) -> tuple[str, ...]:
         """Returns the questions whose title the text names, or a term (LoRA, SHAP) that only their title has."""
         flat = " ".join(text.casefold().split())
-        return tuple(dict.fromkeys(id for id, name in self._names if name.search(flat)))
+        return tuple(dict.fromkeys(question for question, name in self._names if name.search(flat)))
 
     def likely(self, row: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         """Returns the likest questions, the likest first."""
@@ -790,9 +790,7 @@ def may_ask(likely: Sequence[tuple[str, float]]) -> bool:
 
 _TERM = re.compile(r"\b(?:\w*[a-z0-9]\w*[A-Z]\w*|[A-Z][A-Z0-9]+)\b")
 """A word that is a name of a thing by its capitals."""
-_FILLERS = frozenset(
-    "okay ok right alright great good well so now mm-hmm hmm hi hello thanks thank sorry let let's".split()
-)
+_FILLER = re.compile("okay|ok|right|alright|great|good|well|so|now|mm-hmm|hmm|hi|hello|thanks|thank|sorry|let|let's")
 _BEGINS = re.compile(
     r"(?:(?:okay|ok|so|right|all right|alright|great|good|well|now|next|and|but|then|cool|thanks|sure|yeah|yes|let's see)\b[\s,.!]*)*"
     r"(?:what|how|why|when|where|which|who|can|could|would|will|do|does|did|is|are|was|have|has|should|tell (?:me|us)|explain|"
@@ -800,13 +798,14 @@ _BEGINS = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"\b(?:(?:do|did|would) you have|have you(?: got)?|got|are there|what) (?:any |some |other |further |more )*questions (?:do you have )?"
-    r"for (?:me|us)\b"
-    r"|\bany (?:other |further |more |final )*questions (?:for (?:me|us)|from your (?:side|end))\b"
-    r"|\b(?:do you have|have you(?: got)?) any (?:other |further |more |final )*questions\s*[?.!]"
-    r"|\bquestions (?:that )?you (?:have|might have|may have|'d like to ask) (?:for|to) (?:me|us)\b"
-    r"|\b(?:anything|something|what)(?: else)? (?:that )?(?:(?:would|do) )?you(?:['’]d| would)? (?:like|want) to (?:ask|know)\b"
-    r"|\b(?:time|room) for (?:your questions|you to ask)\b|\byour turn to ask\b",
+    r"\b(?:(?:(?:do|did|would) you have|have you(?: got)?|are there|what) (?:any |some |other |further |more |final )*questions "
+    r"(?:do you have )?for (?:me|us)"
+    r"|any (?:other |further |more |final )*questions (?:for (?:me|us)|from your (?:side|end))"
+    r"|(?:that['’]s|that is|that was) (?:all|it|everything)\b.{0,60}\bany (?:other |further |more |final )*questions"
+    r"|questions (?:that )?you (?:have|might have|may have|['’]d like to ask) for (?:me|us)"
+    r"|(?:anything|something|what)(?: else)? (?:that )?(?:(?:would|do) )?you(?:['’]d| would)? (?:like|want) to "
+    r"(?:ask|know (?:from|about) (?:me|us|the (?:team|company|role|job|position)))"
+    r"|(?:time|room) for (?:your questions|you to ask)|your turn to ask)\b(?!.{0,30}\b(?:before|the (?:task|case|problem|setup|data))\b)",
     re.IGNORECASE,
 )
 """The usual wordings in which an interviewer asks for the candidate's own questions."""
@@ -819,7 +818,7 @@ def looks_asked(text: str) -> bool:
 
 def own_question(text: str) -> bool:
     """Whether a turn looks like a question of its own: it asks, and is no short follow-up."""
-    return looks_asked(text) and len({word for word in telling(text) if word not in _FILLERS}) >= OWN
+    return looks_asked(text) and len({word for word in telling(text) if not _FILLER.fullmatch(word)}) >= OWN
 
 
 # Who is who

@@ -351,7 +351,8 @@ def _tell(path: Path, answers: Path, told: Interview) -> None:
         for line in _unsure(told).splitlines()[1:]:
             _note(line)
         first = told.unsure[0]
-        _note(f"  settle one: --align {first.turn}={first.likely[0][0]}, or {first.turn}=probe")
+        likely = "QUESTION" if first.why == "question" else first.likely[0][0]
+        _note(f"  settle one: --align {first.turn}={likely}, or {first.turn}=probe")
     if told.pseudonymised:
         _note("  without the original and without names; only its hash is kept.")
     _note(f"  grade it: {me()} grade {answers}")
