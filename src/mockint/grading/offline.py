@@ -6,6 +6,7 @@ that it gives.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from typing import Literal
 
@@ -49,6 +50,7 @@ def _stamped() -> str:
             "raised": RAISED,
             "on_topic": ON_TOPIC,
             "attempts": PATTERNS,
+            "flagged": "no evidence",
         }
     )
 
@@ -57,16 +59,22 @@ def rate(part: Part) -> Opinion:
     """Returns the offline opinion of one question's answers: the same answers get the same one."""
     said, note = _meant(part)
     criteria, ask = part.rubric.criteria, part.question.ask
-    heard = Heard(said, ask=ask)
-    if all(c.cues for c in criteria) and heard.on_topic(criteria) < ON_TOPIC:
-        said, heard = [], Heard([], ask=ask)
+    if all(c.cues for c in criteria) and Heard(said, ask=ask).on_topic(criteria) < ON_TOPIC:
+        said = []
+    claimed = {
+        flag.id: found for flag in part.rubric.red_flags if (found := evidence.claim(flag.cues, said, least=RAISED))
+    }
+    flags = tuple(Flagged(name, Words(found.turn, found.text)) for name, found in claimed.items())
+    heard = Heard([passage for passage in said if not _raises(part, passage, claimed.values())], ask=ask)
     ratings = tuple(_rated(c, match.match(c, [other for other in criteria if other is not c], heard)) for c in criteria)
-    flags = tuple(
-        Flagged(flag.id, Words(claimed.turn, claimed.text))
-        for flag in part.rubric.red_flags
-        if (claimed := evidence.claim(flag.cues, said, least=RAISED))
-    )
     return Opinion(ratings, flags, note)
+
+
+def _raises(part: Part, passage: evidence.Passage, claimed: Collection[evidence.Passage]) -> bool:
+    """Whether a passage raises a red flag, alone or as the one that a flag quotes: then it is evidence for no criterion."""
+    return passage in claimed or any(
+        evidence.claim(flag.cues, [passage], least=RAISED) for flag in part.rubric.red_flags
+    )
 
 
 def _meant(part: Part) -> tuple[list[evidence.Passage], str | None]:
