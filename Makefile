@@ -15,7 +15,7 @@ interview: $(READY)
 	fi
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 4
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,8 +12,21 @@ from typing import Any
 import pytest
 
 from mockint.config import Provider, load_config
+from mockint.content import Problem, roots
 from mockint.errors import ContentError
+from mockint.lint import lint
 from tests.conftest import ChatServer, Run
+
+
+@pytest.fixture(autouse=True)
+def linted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped content is the same for every test, and the lint of it takes a second."""
+    monkeypatch.setattr("mockint.checkup.lint", lambda folders: shipped() if folders == roots() else lint(folders))
+
+
+@cache
+def shipped() -> list[Problem]:
+    return lint(roots())
 
 
 def config(path: Path, text: str) -> Path:

@@ -230,11 +230,6 @@ class Giveaway:
         return f" {' '.join(self.words)} " in f" {' '.join(words)} " or (len(self.telling) > 1 and not missing)
 
 
-def gives_away(text: str, cue: str) -> bool:
-    """Whether a text holds the cue word for word, or all of its telling words in any form."""
-    return Giveaway.of(cue).is_in(text)
-
-
 def words_of(text: str) -> tuple[str, ...]:
     """Returns all words in lower case, without punctuation."""
     return tuple(re.findall(r"\w+", text.lower()))

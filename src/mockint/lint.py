@@ -12,7 +12,7 @@ from typing import Any
 
 from mockint.bank import Loop, Question, Source, load_origins, loop_files, question_files
 from mockint.content import Document, Problem, find, near, read
-from mockint.evidence import gives_away, stems
+from mockint.evidence import Giveaway, stems, words_of
 from mockint.rubric import Conversation, Rubric, Sample, Samples, Scale
 
 EXPECTED_SAMPLES = ("strong", "weak")
@@ -181,6 +181,7 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
         )
     if not rubric.study:
         yield document.problem(("study",), "names nothing to learn next")
+    hints = [_heard(hint) for hint in question.hints] if question else []
     for index, criterion in enumerate(rubric.criteria):
         here = ("criteria", index)
         if len(criterion.cues) < FEWEST_CUES:
@@ -197,14 +198,20 @@ def _rubric(document: Document[Rubric], rubric: Rubric, question: Question | Non
                 )
         if found := _TWO_THINGS.search(criterion.asks):
             yield document.problem((*here, "asks"), f"asks for two things: “{found.group()}”")
-        for cue in criterion.cues:
-            if gives_away(criterion.probe, cue):
-                yield document.problem((*here, "probe"), f"the probe gives the cue {cue!r} away")
-            for place, hint in enumerate(question.hints if question else ()):
-                if gives_away(hint, cue):
+        probe = _heard(criterion.probe)
+        for cue in map(Giveaway.of, criterion.cues):
+            if cue.holds(probe[0], cue.telling - probe[1]):
+                yield document.problem((*here, "probe"), f"the probe gives the cue {cue.told!r} away")
+            for place, (words, meant) in enumerate(hints, 1):
+                if cue.holds(words, cue.telling - meant):
                     yield document.problem(
-                        (*here, "cues"), f"hint {place + 1} of the question gives the cue {cue!r} away"
+                        (*here, "cues"), f"hint {place} of the question gives the cue {cue.told!r} away"
                     )
+
+
+def _heard(text: str) -> tuple[tuple[str, ...], set[str]]:
+    """Returns a text's words and stems: it is held against many cues."""
+    return words_of(text), set(stems(text))
 
 
 def _samples(document: Document[Samples], samples: Samples, rubric: Rubric) -> Iterator[Problem]:
