@@ -30,6 +30,7 @@ from mockint.grading import Grader
 from mockint.grading.grader import AT_ONCE, Calls, grade_parts
 from mockint.llm import Usage
 from mockint.rubric import Rubric, TargetLevel
+from mockint.wording import many
 
 LEAST_RATINGS, LEAST_QUESTIONS, LEAST_KAPPA, MOST_ERROR = 200, 20, 0.6, 0.15
 """The bar that a grader has to meet to be called calibrated: ratings, questions, quadratic-weighted kappa (above 0.6 agreement is
@@ -416,8 +417,8 @@ def _interval(found: Sequence[T], statistic: Callable[[Sequence[T]], float | Non
 def told(found: Agreement, *, usage: Usage) -> str:
     """Returns the agreement in words and a table, for a terminal."""
     state = "calibrated" if found.calibrated else "uncalibrated"
-    ratings, scores = _many(found.ratings, "rating"), _many(found.scores, "score")
-    over = f"over {_many(found.questions, 'question')}"  # those of the ratings, if there are any
+    ratings, scores = many(found.ratings, "rating"), many(found.scores, "score")
+    over = f"over {many(found.questions, 'question')}"  # those of the ratings, if there are any
     lines = [
         f"{f'{ratings} {over}, and {scores}' if found.ratings else f'{ratings} and {scores} {over}'}; "
         f"{found.coverage:.0%} could be scored",
@@ -438,10 +439,6 @@ def told(found: Agreement, *, usage: Usage) -> str:
         lines += ["", f"{usage.calls} calls, {usage.prompt_tokens} tokens in, {usage.completion_tokens} out, {price}"]
     bar = f"{LEAST_RATINGS} ratings over {LEAST_QUESTIONS} questions, kappa {LEAST_KAPPA} and an error of {MOST_ERROR} at most"
     return "\n".join([*lines, "", f"{state} (the bar: {bar})"]) + "\n"
-
-
-def _many(count: int, one: str) -> str:
-    return f"{count} {one if count == 1 else one + 's'}"
 
 
 def _shown(interval: Interval) -> str:

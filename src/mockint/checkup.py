@@ -14,6 +14,7 @@ from mockint.errors import ContentError, ModelError
 from mockint.lint import lint
 from mockint.llm import Connections, Message, Model, Way
 from mockint.store import Home
+from mockint.wording import many
 
 OWN_KEY = "the provider's own variable"
 TICK = 0.005
@@ -146,8 +147,7 @@ def _content(config: Config) -> Finding:
     problems = lint(config.folders)
     if problems:
         return Finding("content", False, f"{len(problems)} problems", "See: mockint bank lint")
-    many = len(config.folders)
-    return Finding("content", True, f"{many} folder{'s' * (many > 1)}, without a problem")
+    return Finding("content", True, f"{many(len(config.folders), 'folder')}, without a problem")
 
 
 def _home(config: Config) -> Finding:

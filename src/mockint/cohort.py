@@ -20,10 +20,8 @@ from datetime import UTC
 from functools import cache
 from heapq import heappush, heapreplace
 from itertools import accumulate, combinations, pairwise
-from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar, get_args
 
-import jinja2
 from pydantic import Field, ValidationError
 
 from mockint.bank import Bank
@@ -31,6 +29,7 @@ from mockint.content import Frozen
 from mockint.errors import ContentError
 from mockint.grades import AnswerGrade, AnswerState, Grade, Verdict
 from mockint.rubric import Criterion, RedFlag, Signal, TargetLevel
+from mockint.wording import environment
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -698,23 +697,9 @@ def markdown(report: CohortReport, bank: Bank, *, clean: Callable[[str], str]) -
         marked = _MARKUP.sub(lambda found: "\\" + found[0], clean(text))
         return "".join(_ENTITIES.get(character, character) for character in marked)
 
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 (for Markdown, what people said goes through `told`)
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "told": told,
-        "wrap": _wrapped,
-        "share": lambda share: "–" if share is None else f"{share:.0%}",
-        "score": lambda score: "–" if score is None else f"{score:.2f}",
-        "maker": lambda maker: told(_maker_in_words(maker)),
-        "many": lambda count, one: f"{count} {one if count == 1 else one + 's'}",
-    }
-    text = environment.get_template("cohort.md").render(
+    made = environment(autoescape=False)  # for Markdown, what people said goes through `told`
+    made.filters |= {"told": told, "wrap": _wrapped, "maker": lambda maker: told(_maker_in_words(maker))}
+    text = made.get_template("cohort.md").render(
         report=report,
         bars=_bars,
         counts=_counts,

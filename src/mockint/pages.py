@@ -37,7 +37,6 @@ from mockint.report import (
     bare,
     beside,
     calls_told,
-    many,
     minutes,
     money,
     moves,
@@ -46,7 +45,6 @@ from mockint.report import (
     scorecard,
     sections,
     shortened,
-    shown,
     stamp_differences,
 )
 from mockint.rubric import SENIORITY, Criterion, Scale, TargetLevel, reaches
@@ -54,6 +52,7 @@ from mockint.study.index import Row
 from mockint.study.trends import Line as Course
 from mockint.study.trends import Mean, Point, Trends, change
 from mockint.transcript import Transcript, Turn
+from mockint.wording import environment, shown
 
 S = TypeVar("S", bound=str)
 
@@ -709,30 +708,19 @@ def _clean(value: Any) -> Any:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        finalize=_clean,
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
+    made = environment(autoescape=True, finalize=_clean)
+    made.filters |= {
         "minutes": minutes,
-        "score": shown,
         "short": shortened,
-        "share": lambda share: "–" if share is None else f"{share:.0%}",
         "signed": lambda number: "–" if number is None else f"{number:+.2f}",
         "words": lambda text: str(text).replace("_", " "),
         "money": money,
-        "many": many,
     }
     for kind, name in (("style", "page.css"), ("script", "page.js")):
         text = (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
-        environment.globals[kind] = Markup(text)  # noqa: S704 (our own file)
-        environment.globals[f"{kind}_hash"] = f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
-    return environment
+        made.globals[kind] = Markup(text)  # noqa: S704 (our own file)
+        made.globals[f"{kind}_hash"] = f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
+    return made
 
 
 def _rendered(name: str, **values: Any) -> str:

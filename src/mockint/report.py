@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -28,6 +27,7 @@ from mockint.grades import (
 from mockint.llm import Exchange, Usage
 from mockint.rubric import Criterion, RedFlag, Scale, reaches
 from mockint.transcript import Part, Transcript
+from mockint.wording import environment, many, shown
 
 PRACTISE, PER_QUESTION = 3, 2
 LONGEST_REASON = 200
@@ -570,15 +570,6 @@ def _table(cells: Sequence[Sequence[str]], width: int, *, heads: bool = True) ->
     return out
 
 
-def shown(score: float | None) -> str:
-    return "–" if score is None else f"{score:.2f}"
-
-
-def many(count: int, one: str, more: str | None = None) -> str:
-    """Returns the number with the word: "1 reply", "2 replies"; by default the plural has an s."""
-    return f"{count} {one if count == 1 else more or one + 's'}"
-
-
 def money(usd: float | None) -> str:
     return "price unknown" if usd is None else f"{usd:.4f} USD"
 
@@ -643,19 +634,12 @@ def _harmless(value: Any) -> Any:
 
 @cache
 def _template(name: str) -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701 (for Markdown: every text goes through `_harmless`, and what people said through `quoted`)
-        finalize=_harmless,
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["quoted"] = _quoted
-    environment.filters["oneline"] = lambda text: " ".join(text.split())
-    environment.filters["clean"] = lambda text: _inert(clean(text))
-    environment.filters["minutes"] = minutes
-    environment.filters["score"] = shown
-    environment.filters["many"] = many
-    return environment.get_template(name)
+    # For Markdown nothing is escaped: every text goes through `_harmless`, and what people said through `quoted`.
+    made = environment(autoescape=False, finalize=_harmless)
+    made.filters |= {
+        "quoted": _quoted,
+        "oneline": lambda text: " ".join(text.split()),
+        "clean": lambda text: _inert(clean(text)),
+        "minutes": minutes,
+    }
+    return made.get_template(name)

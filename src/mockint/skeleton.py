@@ -6,10 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-import jinja2
-
 from mockint.content import roots
 from mockint.errors import UsageError
+from mockint.wording import environment
 
 _FILES = {
     "question.yaml": "bank/{track}/{slug}.yaml",
@@ -30,12 +29,7 @@ def write_skeleton(folder: Path, track: str, slug: str) -> list[Path]:
     for path in paths.values():
         if path.exists():
             raise UsageError(f"{str(path)!r} exists.", hint="Choose another id, or edit the file.")
-    environment = jinja2.Environment(  # noqa: S701 (YAML; its variables are a slug and a track)
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates" / "new"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
+    templates = environment(autoescape=False)  # YAML; its variables are a slug and a track
     for name in _FILES:  # what their first lines name, for an editor
         schema = f"{Path(name).stem}.schema.json"
         if not (folder / "schemas" / schema).exists():
@@ -43,5 +37,5 @@ def write_skeleton(folder: Path, track: str, slug: str) -> list[Path]:
             shutil.copyfile(roots()[0] / "schemas" / schema, folder / "schemas" / schema)
     for name, path in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(environment.get_template(name).render(slug=slug, track=track), encoding="utf-8")
+        path.write_text(templates.get_template(f"new/{name}").render(slug=slug, track=track), encoding="utf-8")
     return list(paths.values())

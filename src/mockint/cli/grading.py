@@ -208,7 +208,8 @@ class _Told:
             sys.stdout.write("]\n")
 
     def __call__(self, line: dict[str, Any], *, show: Callable[[str], None] = typer.echo) -> None:
-        from mockint.report import clean, shown
+        from mockint.report import clean
+        from mockint.wording import shown
 
         good = "error" not in line and line["score"] is not None
         if not good and not self.first_bad:

@@ -34,6 +34,7 @@ from mockint.cli.shared import (
     why_not,
 )
 from mockint.errors import GradingError, MockintError, SessionError, UsageError
+from mockint.wording import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -359,8 +360,6 @@ def _finish(
 
 
 def _welcome(started: SessionStarted, scripted: bool) -> str:
-    count = len(started.plan)
-    many = "1 question" if count == 1 else f"{count} questions"
     who = (
         "A sample candidate answers, from a script. "
         if scripted
@@ -368,7 +367,7 @@ def _welcome(started: SessionStarted, scripted: bool) -> str:
     )
     asks = "The embedded interviewer" if started.models.interviewer == "offline" else started.models.interviewer
     return (
-        f"Session {started.session}: {many}, {started.minutes} minutes, level {started.level}. {asks} asks. "
+        f"Session {started.session}: {many(len(started.plan), 'question')}, {started.minutes} minutes, level {started.level}. {asks} asks. "
         f"{who}The clock runs only while you answer."
         f"{' When the time is up, what stands is sent.' if started.strict_time else ''}"
     )

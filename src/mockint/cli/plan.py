@@ -27,6 +27,7 @@ from mockint.cli.shared import (
 )
 from mockint.cli.study import watch
 from mockint.errors import SessionError, UsageError
+from mockint.wording import many
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -131,7 +132,7 @@ def drawn_review(settings: Config, bank: Bank, clock: Clock, *, minutes: int) ->
         return _reviewing(chosen)
     if queue:
         shortest = min(bank.question(one.question).minutes for one in queue)
-        due = "1 point is due" if len(queue) == 1 else f"{len(queue)} points are due"
+        due = many(len(queue), "point is due", "points are due")
         return f"{due}, and no question on it fits {minutes} minutes; the shortest takes {shortest}."
     if known:
         first = min(known, key=lambda one: (one.on, -one.urgency))
@@ -324,7 +325,7 @@ def _when(made: Plan) -> str:
 
 def _held(days: Sequence[Past]) -> str:
     sessions, questions = sum(len(day.sessions) for day in days), sum(day.questions for day in days)
-    return f"{_many(sessions, 'session')}, {_many(questions, 'question')}" if sessions else "–"
+    return f"{many(sessions, 'session')}, {many(questions, 'question')}" if sessions else "–"
 
 
 def _lines(day: Day, today: date) -> list[str]:
@@ -398,10 +399,6 @@ def _day(on: date) -> str:
 
 def _told(on: date) -> str:
     return " ".join(_day(on).split())
-
-
-def _many(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def _as_data(made: Plan) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mockint.cli.shared import (
     trust_in,
 )
 from mockint.errors import SessionError, UsageError
+from mockint.wording import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,9 +72,8 @@ def _two_grades(store: Home, name: str, grades: tuple[int, int] | None, *, as_js
 
     numbers = [int(path.stem) for path in store.grade_files(name)]
     if grades is None and len(numbers) < 2:
-        many = "1 grade" if numbers else "no grade"
         raise UsageError(
-            f"The session {name!r} has {many}.",
+            f"The session {name!r} has {'1 grade' if numbers else 'no grade'}.",
             hint=f"Add one: mockint grade {name} --model PROVIDER/MODEL. Or name another session beside it.",
         )
     scored = [] if grades else [number for number in numbers if store.grade(name, number).score is not None]
@@ -211,9 +211,11 @@ def _say_what_was_taken(took: Took, counts: dict[str, int]) -> None:
     else:
         typer.echo(f"Taken out, in {sum(counts.values())} places of the files:", err=True)
     width = max(map(len, counts), default=0)
-    for placeholder, many in counts.items():
+    for placeholder, times in counts.items():
         shown, most = clean(took.stood_for[placeholder]), 6 if placeholder.startswith("[key") else 40
-        typer.echo(f"  {placeholder:<{width}}  {many:>4} ×  {shown[:most]}{'…' if len(shown) > most else ''}", err=True)
+        typer.echo(
+            f"  {placeholder:<{width}}  {times:>4} ×  {shown[:most]}{'…' if len(shown) > most else ''}", err=True
+        )
     for word in took.unseen:
         typer.echo(f"{clean(word)!r} was listed, and stands nowhere in it by itself.", err=True)
     for what, words in (("inside longer words", took.inside), ("parts of what was listed", took.parts)):
@@ -251,8 +253,7 @@ def _cards(store: Home, sessions: list[str], path: Path, *, as_json: bool) -> No
             hint="Grade a session first, or name another.",
         )
     anki(made, path, timestamp=max(grade.stamp.at for _, grade in graded).timestamp())
-    many = "1 card" if len(made) == 1 else f"{len(made)} cards"
-    typer.echo(f"{many} of {len(graded)} {'session' if len(graded) == 1 else 'sessions'}.", err=True)
+    typer.echo(f"{many(len(made), 'card')} of {many(len(graded), 'session')}.", err=True)
     result: dict[str, Any] = {"path": str(path), "cards": [[card.question, card.criterion] for card in made]}
     typer.echo(json.dumps(result) if as_json else str(path))
 

@@ -11,6 +11,7 @@ import typer
 
 from mockint.cli.shared import AsJson, ConfigFile, HomeDir, complain, settled
 from mockint.errors import UsageError
+from mockint.wording import many, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,17 +80,17 @@ def history(
 
 def _list(rows: Sequence[Row], more: int) -> None:
     if more:
-        earlier = "1 earlier session" if more == 1 else f"{more} earlier sessions"
-        typer.echo(f"{earlier}; list them all with: mockint history --last {more + len(rows)}", err=True)
+        typer.echo(
+            f"{many(more, 'earlier session')}; list them all with: mockint history --last {more + len(rows)}", err=True
+        )
     wide = max(len(row["session"]) for row in rows)
     typer.echo(f"{'session':<{wide}} {'level':<6} answered score signal", err=True)
     lines = []
     for row in rows:
         told = row["signal"] or ("not graded" if row["outcome"] else "unfinished")
-        many = f"{row['answered']} of {row['questions']}"
-        score = "–" if row["score"] is None else f"{row['score']:.2f}"  # mockint.report would load jinja for it: 50 ms
+        answered = f"{row['answered']} of {row['questions']}"
         ended = ", you quit" if row["outcome"] == "quit" else ""
-        lines.append(f"{row['session']:<{wide}} {row['level']:<6} {many:<8} {score:<5} {told}{ended}")
+        lines.append(f"{row['session']:<{wide}} {row['level']:<6} {answered:<8} {shown(row['score']):<5} {told}{ended}")
     typer.echo("\n".join(lines))
 
 
@@ -138,7 +139,7 @@ def _text(made: Trends) -> list[str]:
 
     several = len(made.graders) > 1
     by = ", ".join(f"{_named(name)} ({count})" for name, count in made.graders)
-    held = "1 graded session" if made.sittings == 1 else f"{made.sittings} graded sessions"
+    held = many(made.sittings, "graded session")
     when = f"on {made.last}" if made.first == made.last else f"{made.first} to {made.last}"
     head = f"Trends over {held}, {when}, graded by {by}."
     if several:
@@ -192,7 +193,7 @@ def _time(made: Trends) -> str:
     used = made.time
     if used is None:
         return ""
-    return f"Time: {used.median:.0%} of the budget in the median of {_count(used.answers, 'answer')}; {used.over:.0%} took longer than it."
+    return f"Time: {used.median:.0%} of the budget in the median of {many(used.answers, 'answer')}; {used.over:.0%} took longer than it."
 
 
 def _prompting(made: Trends) -> str:
@@ -200,34 +201,30 @@ def _prompting(made: Trends) -> str:
     if not one.total:
         return ""
     shares = f"{one.unprompted / one.total:.0%} came unprompted, {one.probe / one.total:.0%} after a probe, {one.hint / one.total:.0%} after a hint"
-    return f"Prompting: of {_count(one.total, 'criterion', 'criteria')} shown, {shares}{_over(one.graders)}."
+    return f"Prompting: of {many(one.total, 'criterion', 'criteria')} shown, {shares}{_over(one.graders)}."
 
 
 def _rated(one: SelfRating | None) -> str:
     if one is None:
         return "Self-rating: none; rate your answers with: mockint start --self-rate"
     side = "above" if one.difference > 0 else "below"
-    off = f"{abs(one.difference):.2f} {side} the grade, ±{one.band:.2f}, over {_count(one.answers, 'answer')}"
+    off = f"{abs(one.difference):.2f} {side} the grade, ±{one.band:.2f}, over {many(one.answers, 'answer')}"
     return f"Self-rating: {off}: {one.leaning}{_over(one.graders)}."
 
 
 def _ready(made: Trends) -> tuple[str, str]:
     one = made.readiness
     mean = f"; mean score {_mean(one.score)}" if one.score else ""
-    rest = f"{_count(one.answers, 'graded answer')} on {', '.join(one.tracks) or 'no track'}"
+    rest = f"{many(one.answers, 'graded answer')} on {', '.join(one.tracks) or 'no track'}"
     hired = f"{one.hired} with a signal of hire or better"
     return (
         f"Readiness for {one.level}: {one.word}; {one.why}.",
-        f"  It rests on the last {_count(one.sittings, 'session')} at that level or above, {hired}: {rest}{mean}{_over(one.graders)}.",
+        f"  It rests on the last {many(one.sittings, 'session')} at that level or above, {hired}: {rest}{mean}{_over(one.graders)}.",
     )
 
 
 def _over(graders: Sequence[str]) -> str:
     return f" (over {len(graders)} graders)" if len(graders) > 1 else ""
-
-
-def _count(count: int, one: str, many: str = "") -> str:
-    return f"1 {one}" if count == 1 else f"{count} {many or one + 's'}"
 
 
 def _write_page(settings: Config, out: Path, last: int | None) -> None:

@@ -174,7 +174,7 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
 
 
 def _what_was_verified(found: Grade, *, replies: bool = True) -> str:
-    from mockint.report import many
+    from mockint.wording import many
 
     told = [many(sum(len(answer.verdicts) for answer in found.answers), "verdict")]
     if replies:

@@ -23,6 +23,7 @@ from mockint.rubric import TargetLevel
 from mockint.store import write
 from mockint.study import Sitting, last_asked
 from mockint.study.review import Choice, Due, Siblings, choose_review, due, outlook
+from mockint.wording import many
 
 Kind = Literal["review", "practice", "mock", "light"]
 """What is due; new questions; a rehearsal of the loop; a last look at what is weakest."""
@@ -608,8 +609,4 @@ def _point(one: Due) -> str:
 
 
 def _due(queue: Sequence[Due]) -> str:
-    return f"{_many(len(queue), 'point')} due in {_many(len({one.question for one in queue}), 'question')}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"1 {what}" if count == 1 else f"{count} {what}s"
+    return f"{many(len(queue), 'point')} due in {many(len({one.question for one in queue}), 'question')}"
