@@ -330,6 +330,23 @@ def test_what_was_typed_ahead_goes_below_the_draft_that_stands(path: Path) -> No
     assert candidate.heard[0].draft == "half a thou\nmore"
 
 
+def test_what_was_typed_ahead_during_a_pause_goes_below_the_draft_once(path: Path) -> None:
+    class Pauses(Says):
+        async def listen(self, listening: Listening, *, save: SaveDraft) -> Heard:
+            if listening.paused:
+                raise Left
+            return Heard("half a thou\n/pause", 1.0)
+
+    with Log(path) as log:
+        room = Room(log, clock=StandingClock(), candidate=Pauses([]), screen=Written(log))
+        room.begin(started(planned("kettle")))
+        with pytest.raises(Left):
+            asyncio.run(room.run(OfflineInterviewer()))
+        assert room.now.paused
+        room.keep_unread("more")
+        assert room.now.draft == "half a thou\nmore"
+
+
 @pytest.mark.parametrize("typed", ["", " \n", "/skip\n"], ids=["nothing", "blank", "a command"])
 def test_nothing_and_a_command_that_were_typed_ahead_are_no_draft(path: Path, typed: str) -> None:
     leaves_off(path, "Well.", typed=typed)

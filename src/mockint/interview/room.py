@@ -184,11 +184,10 @@ class Room:
 
     def keep_unread(self, text: str) -> None:
         """Writes down, below the draft that stands, what was typed and not heard before the room was left, if a question is open."""
-        part, text = self.now.part, text.strip()
-        if part and self.now.outcome is None and text:
-            draft = self.now.draft
-            self._draft(part, self.now.t)(f"{draft}\n{text}" if draft else text, 0.0)
-            if self.now.draft != draft:
+        part, before = self.now.part, self.now.draft
+        if part and self.now.outcome is None:
+            self._draft(part, self.now.t, below=True)(text.strip(), 0.0)
+            if self.now.draft != before:
                 self._screen.note(KEPT)
 
     async def run(self, interviewer: Interviewer) -> Transcript:
@@ -304,7 +303,7 @@ class Room:
         began = self.now.t
         paused = self.now.paused
         try:
-            heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began))
+            heard = await self._candidate.listen(self._listening(part), save=self._draft(part, began, below=paused))
         except Left as left:
             if not paused and (t := round(began + left.seconds, 2)) > self.now.t:
                 self._write(DraftSaved, t=t, question=part.question.id, text=self.now.draft)
@@ -406,11 +405,12 @@ class Room:
         self._write(ClarificationGiven, question=part.question.id, turn=turn, asked=asked, **asdict(said))
         self._screen.turn("clarification", said.text)
 
-    def _draft(self, part: Part, began: float) -> SaveDraft:
-        before = f"{self.now.draft}\n" if self.now.paused and self.now.draft else ""
+    def _draft(self, part: Part, began: float, *, below: bool) -> SaveDraft:
+        """Returns what keeps a draft: in the place of the one that stands, or below it."""
+        before = f"{self.now.draft}\n" if below and self.now.draft else ""
 
         def save(text: str, seconds: float) -> None:
-            if is_command(text) or (self.now.paused and not text):
+            if is_command(text) or (below and not text):
                 return
             text = before + text
             if text != self.now.draft:
