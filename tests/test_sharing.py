@@ -46,11 +46,10 @@ from mockint.sharing import (
     export,
     found_in,
     is_export,
-    log_digest,
     unpack,
 )
 from mockint.store import Home, read_log
-from mockint.transcript import fold
+from mockint.transcript import fold, log_digest
 from tests.builders import AT, judged_well, session
 from tests.conftest import ChatServer, Run
 

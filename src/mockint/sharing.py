@@ -28,7 +28,7 @@ from urllib.parse import unquote
 
 from pydantic import Field, ValidationError
 
-from mockint.content import Frozen, digest
+from mockint.content import Frozen
 from mockint.errors import SessionError, UsageError
 from mockint.events import EVENT, Event, ModelCalled, Planned, SessionStarted
 from mockint.files import own, put, write_whole
@@ -38,7 +38,7 @@ from mockint.grading.grader import replies_digest
 from mockint.grading.tally import rubric_digest, signal, tally, total
 from mockint.report import Line, Section, bare, sections
 from mockint.store import LOG, Home, read_grade, read_log
-from mockint.transcript import Transcript, fold
+from mockint.transcript import Transcript, fold, log_digest
 
 T = TypeVar("T")
 Report = Callable[[Transcript, Grade], str]
@@ -745,11 +745,6 @@ def _quotes(made: AnswerGrade, was: AnswerGrade, turns: Mapping[int, str], redac
     return made.model_copy(
         update={"verdicts": verdicts, "red_flags": flags, "attempts": tuple(map(anew, made.attempts))}
     )
-
-
-def log_digest(events: Sequence[Event]) -> str:
-    """Returns the hash of a log as a grade's stamp has it."""
-    return digest([event.model_dump(mode="json") for event in events])
 
 
 def counted_again(grade: Grade, events: Sequence[Event]) -> Grade:

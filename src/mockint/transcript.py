@@ -174,6 +174,11 @@ def step(before: Transcript, event: Event) -> Transcript:
             assert_never(event)
 
 
+def log_digest(events: Sequence[Event]) -> str:
+    """Returns the hash of a log as a grade's stamp has it."""
+    return digest([event.model_dump(mode="json") for event in events])
+
+
 def grading_digest(parts: Sequence[Part]) -> str:
     """Returns the hash of what a grader can see of the parts."""
     return digest([[part.question.id, [[t.number, t.speaker, t.kind, t.text] for t in part.turns]] for part in parts])

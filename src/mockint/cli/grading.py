@@ -462,6 +462,7 @@ async def _grade_sessions(
 
     from mockint.config import OFFLINE
     from mockint.llm import Connections, Spending
+    from mockint.store import read_log
     from mockint.terminal import BatchBar
 
     reference = settings.settings.models.grader
@@ -477,6 +478,7 @@ async def _grade_sessions(
                 made, path = await graded(
                     place,
                     name,
+                    read_log(place.log(name)).events,
                     settings,
                     clock,
                     connections,

@@ -146,18 +146,22 @@ def grade_session(
     store: Home, name: str, config: Config, clock: Clock, reference: str, *, level: str | None = None, votes: int = 1
 ) -> tuple[Grade, Path]:
     """As `graded`, of one session, while a bar shows how far it is."""
+    from mockint.events import SessionStarted
     from mockint.llm import Connections
+    from mockint.store import read_log
     from mockint.terminal import progress
 
-    connections = Connections(config, clock)
-    with progress("grading", len(transcript_of(store, name).parts)) as done:
-        work = graded(store, name, config, clock, connections, reference, level=level, votes=votes, done=done)
+    events, connections = read_log(store.log(name)).events, Connections(config, clock)
+    questions = sum(len(event.plan) for event in events if isinstance(event, SessionStarted))
+    with progress("grading", questions) as done:
+        work = graded(store, name, events, config, clock, connections, reference, level=level, votes=votes, done=done)
         return run(connections.closing(work))
 
 
 async def graded(
     store: Home,
     name: str,
+    events: Sequence[Event],
     config: Config,
     clock: Clock,
     connections: Connections,
@@ -177,17 +181,14 @@ async def graded(
         done: called after each question.
 
     Raises:
-        SessionError: the session is missing or damaged.
+        SessionError: the grade or the report cannot be written.
     """
     from mockint.config import OFFLINE
-    from mockint.content import digest
     from mockint.grading.grader import grade_parts
     from mockint.llm import Spending
     from mockint.report import markdown
-    from mockint.store import read_log
-    from mockint.transcript import fold
+    from mockint.transcript import fold, log_digest
 
-    events = read_log(store.log(name)).events
     transcript = fold(events)
     if spending is None:
         spending = Spending(config.settings.limits.usd_per_session)
@@ -200,7 +201,7 @@ async def graded(
         grader_for=grader_of(config, connections, reference, votes=votes, spending=spending),
         clock=clock,
         events=len(events),
-        log_hash=digest([event.model_dump(mode="json") for event in events]),
+        log_hash=log_digest(events),
         gate=gate,
         done=done,
     )
@@ -209,7 +210,7 @@ async def graded(
     path = store.add_grade(name, made)
     if spending.met and config.settings.limits.offline_when_spent and reference != OFFLINE:
         typer.echo(f"{spending.told}: graded offline as well.", err=True)
-        return await graded(store, name, config, clock, connections, OFFLINE, level=level)
+        return await graded(store, name, events, config, clock, connections, OFFLINE, level=level)
     text = markdown(transcript, made, trust_in(store, transcript, made))
     if store.write_report(name, text, of=path) is None and made.score is None:
         shown = store.kept(name).number

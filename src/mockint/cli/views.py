@@ -123,9 +123,9 @@ def _verify(store: Home, name: str, config: Config, number: int | None, *, as_js
     from mockint.grading.grader import differences, grade_parts, regrader
     from mockint.grading.judge import PROMPT
     from mockint.prompts import load_prompt
-    from mockint.sharing import counted_again, log_digest
+    from mockint.sharing import counted_again
     from mockint.store import read_log
-    from mockint.transcript import fold
+    from mockint.transcript import fold, log_digest
 
     found, clock = store.grade(name, number), SystemClock()
     events = read_log(store.log(name)).events[: found.stamp.events]
