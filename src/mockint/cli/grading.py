@@ -423,6 +423,7 @@ def _note(told: str) -> None:
 
 def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
     """Returns what makes an adapter that sends batches."""
+    from mockint.llm import reached
     from mockint.llm.batches import BatchAdapter, Ledger
 
     def made(reference: str) -> Adapter:
@@ -431,18 +432,8 @@ def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
                 f"The batch endpoint of {reference} is not spoken here.",
                 hint="Use a model of OpenAI's, or a server with an endpoint like OpenAI's; else leave out --batch-api.",
             )
-        provider, _, name = reference.partition("/")
-        known = settings.settings.providers.get(provider)
-        return BatchAdapter(
-            reference,
-            served_as=name,
-            base_url=known.base_url if known else None,
-            api_key=settings.key(known) if known else None,
-            ledger=Ledger(settings.home / "batches.jsonl", clock=clock),
-            clock=clock,
-            told=_note,
-            reply_tokens=settings.settings.limits.reply_tokens,
-        )
+        ledger = Ledger(settings.home / "batches.jsonl", clock=clock)
+        return BatchAdapter(reference, ledger=ledger, clock=clock, told=_note, **reached(reference, settings))
 
     return made
 

@@ -221,6 +221,10 @@ class Circuit:
         if self.refusals >= DOWN_AFTER:
             self.last = exc
 
+    def waits_out(self, exc: ModelError) -> bool:
+        """Whether a call that failed so begins anew rather than fail: it only was too much at once, and can wait."""
+        return isinstance(exc, ModelUnavailable) and exc.busy and self.waiting is not None
+
     def busy(self, name: str) -> None:
         if self.waiting and not self._busy:
             self._busy = True
@@ -268,7 +272,7 @@ class Model:
                     reply = await self._ask(messages, schema, _Shown(on_text) if on_text else None)
                     return replace(reply, tries=tries + reply.tries, usage=lost + reply.usage)
                 except ModelUnavailable as exc:
-                    if not (exc.busy and self.circuit.waiting):
+                    if not self.circuit.waits_out(exc):
                         raise
                     tries, lost = tries + exc.tries, lost + exc.usage
                     self.circuit.busy(self.name)
@@ -304,7 +308,7 @@ class Model:
             failure.tries, failure.seconds, failure.usage = number, self.clock.seconds() - began, lost
             if isinstance(failure, ModelRefused):
                 self.circuit.refused(failure)
-            if isinstance(failure, ModelUnavailable) and not (failure.busy and self.circuit.waiting):
+            if isinstance(failure, ModelUnavailable) and not self.circuit.waits_out(failure):
                 self.circuit.failed(self.clock.seconds())
             if failure is exc:
                 raise
@@ -609,18 +613,9 @@ class Connections:
             await model.adapter.close()
 
     def _adapter(self, reference: str) -> Adapter:
-        provider, _, name = reference.partition("/")
-        known = self._config.settings.providers.get(provider)
-        base_url, key = (known.base_url, self._config.key(known)) if known else (None, None)
-        place = f"{reference} {base_url}" if base_url else reference
-        options: Any = {
-            "served_as": name,
-            "base_url": base_url,
-            "api_key": key,
-            "reply_tokens": self._config.settings.limits.reply_tokens,
-            "known": self._ways.known(place),
-            "keep": lambda way: self._ways.keep(place, way),
-        }
+        options = reached(reference, self._config)
+        where = place(reference, options["base_url"])
+        options |= {"known": self._ways.known(where), "keep": lambda way: self._ways.keep(where, way)}
         # Each brings its library, which costs from 0.4 (openai) to 2 seconds (litellm).
         if self._config.settings.library(reference) == "litellm":
             from mockint.llm.litellm import LitellmAdapter
@@ -629,6 +624,27 @@ class Connections:
         from mockint.llm.openai import OpenAIAdapter
 
         return OpenAIAdapter(reference, **options)
+
+
+def reached(reference: str, config: Config) -> dict[str, Any]:
+    """Returns what an adapter is told of a model, whichever it is: `served_as`, `base_url`, `api_key` and `reply_tokens`.
+
+    Raises:
+        ContentError: its provider's key is not set.
+    """
+    provider, _, name = reference.partition("/")
+    known = config.settings.providers.get(provider)
+    return {
+        "served_as": name,
+        "base_url": known.base_url if known else None,
+        "api_key": config.key(known) if known else None,
+        "reply_tokens": config.settings.limits.reply_tokens,
+    }
+
+
+def place(reference: str, base_url: str | None) -> str:
+    """Returns a model with its server, where that is somebody's own: the same name elsewhere is another model."""
+    return f"{reference} {base_url}" if base_url else reference
 
 
 class Ways:

@@ -27,9 +27,9 @@ from pydantic import BaseModel, ValidationError
 from mockint.clock import Clock
 from mockint.content import Frozen, digest
 from mockint.errors import ModelError, ModelRefused, ModelUnavailable
-from mockint.llm import Message, OnText, Raw, Usage
-from mockint.llm.foreign import hidden, repeats_key, translate
-from mockint.llm.openai import longest, raw_of
+from mockint.llm import Message, OnText, Raw, Usage, place
+from mockint.llm.foreign import hidden, translate
+from mockint.llm.openai import client, longest, raw_of, translated
 from mockint.llm.prices import priced
 from mockint.llm.structured import shaped
 
@@ -134,18 +134,11 @@ class BatchAdapter:
         first_look: float = FIRST_LOOK,
     ) -> None:
         self.name = name
-        key = api_key or ("none" if base_url else None)
-        try:
-            # What may be asked for again is said here: a batch that is made twice is paid for twice.
-            self._client = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0)
-        except openai.OpenAIError as exc:
-            raise ModelRefused(
-                f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
-            ) from exc
+        # What may be asked for again is said here: a batch that is made twice is paid for twice.
+        self._client, self._key = client(name, base_url, api_key)
         self._served_as, self._own = served_as, base_url is not None
-        self._key = None if key == "none" else self._client.api_key
         self._longest = longest(reply_tokens, own=self._own)
-        self._place = f"{name} {base_url}" if base_url else name
+        self._place = place(name, base_url)
         self._ledger, self._clock, self._told, self._first_look = ledger, clock, told, first_look
         self._waiting: dict[str, asyncio.Future[_Came]] = {}
         """The requests whose replies are not here."""
@@ -364,13 +357,8 @@ class BatchAdapter:
             kind = ModelUnavailable if status == 429 or status >= 500 else ModelRefused
             what = " ".join(str(told or f"status {status}").split())
             raise hidden(kind(f"{self.name}: {what}", hint="Grade it again: what failed is sent anew."), self._key)
-        try:
+        with translated(self.name, self._key, self.price):
             raw = raw_of(ChatCompletion.construct(**body), self.name)
-        except ModelError as exc:
-            exc.usage = exc.usage and self.price(exc.usage)
-            raise hidden(exc, self._key) from None
-        except Exception as exc:  # noqa: BLE001  (as in `ChatAdapter`)
-            raise translate(exc, self.name, key=self._key) from (None if repeats_key(exc, self._key) else exc)
         return replace(raw, usage=self.price(raw.usage))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,7 @@ class ChatAdapter:
         return usage if self._own else priced(usage, self.name)
 
     async def _send(self, asked: dict[str, Any], on_text: OnText | None) -> Raw:
-        try:
+        with translated(self.name, self._key, self.price):
             if not on_text:
                 done, headers = await self._create(**asked)
                 return replace(raw_of(done, self.name), left=allowance(headers))
@@ -69,11 +70,6 @@ class ChatAdapter:
                 return replace(await gather(stream, on_text, self.name), left=allowance(headers))
             finally:
                 await self._end(stream)
-        except ModelError as exc:
-            exc.usage = exc.usage and self.price(exc.usage)
-            raise hidden(exc, self._key) from None
-        except Exception as exc:  # noqa: BLE001  (a server that speaks the protocol badly makes the library raise whatever it likes)
-            raise translate(exc, self.name, key=self._key) from (None if repeats_key(exc, self._key) else exc)
 
     async def _create(self, **asked: Any) -> tuple[Any, Mapping[str, str]]:
         """Returns what the library makes of the request, a completion or a stream of its chunks, and the headers that came first."""
@@ -94,17 +90,7 @@ class OpenAIAdapter(ChatAdapter):
         reply_tokens: int | None = None,
         **ways: Any,
     ) -> None:
-        # A local server needs no key, and the library insists on one.
-        key = api_key or ("none" if base_url else None)
-        try:
-            self._client = openai.AsyncOpenAI(
-                base_url=base_url, api_key=key, max_retries=0, http_client=openai.DefaultAioHttpClient()
-            )
-        except openai.OpenAIError as exc:
-            raise ModelRefused(
-                f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
-            ) from exc
-        sent = None if key == "none" else self._client.api_key
+        self._client, sent = client(name, base_url, api_key, http_client=openai.DefaultAioHttpClient())
         to = {"model": served_as} | longest(reply_tokens, own=base_url is not None)
         super().__init__(name, to=to, own=base_url is not None, key=sent, **ways)
 
@@ -117,6 +103,35 @@ class OpenAIAdapter(ChatAdapter):
 
     async def _end(self, stream: Any) -> None:
         await stream.close()
+
+
+def client(name: str, base_url: str | None, api_key: str | None, **how: Any) -> tuple[openai.AsyncOpenAI, str | None]:
+    """Returns the library's client, which retries nothing by itself, and the key that it sends; None where it sends none.
+
+    Raises:
+        ModelRefused: there is no key.
+    """
+    # A local server needs no key, and the library insists on one.
+    key = api_key or ("none" if base_url else None)
+    try:
+        made = openai.AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, **how)
+    except openai.OpenAIError as exc:
+        raise ModelRefused(
+            f"There is no API key for {name}.", hint="export OPENAI_API_KEY=…, or configure a provider."
+        ) from exc
+    return made, None if key == "none" else made.api_key
+
+
+@contextmanager
+def translated(name: str, key: str | None, price: Callable[[Usage], Usage]) -> Iterator[None]:
+    """Raises for whatever goes wrong within it an error of mockint's: without the key, and with its usage priced."""
+    try:
+        yield
+    except ModelError as exc:
+        exc.usage = exc.usage and price(exc.usage)
+        raise hidden(exc, key) from None
+    except Exception as exc:  # noqa: BLE001  (a server that speaks the protocol badly makes the library raise whatever it likes)
+        raise translate(exc, name, key=key) from (None if repeats_key(exc, key) else exc)
 
 
 def longest(reply_tokens: int | None, *, own: bool) -> dict[str, int]:
