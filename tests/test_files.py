@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import fsspec
 import pytest
 
 from mockint.errors import UsageError
-from mockint.files import count_lines, is_url, lines, listing, put, stretch, under
+from mockint.files import append, count_lines, is_url, lines, listing, put, stretch, under
 
 
 @pytest.fixture(params=["path", "url"])
@@ -49,3 +50,24 @@ def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe{")
     with pytest.raises(UsageError, match=r"a\.jsonl"):
         list(lines(tmp_path / "a.jsonl"))
+
+
+def test_append_that_does_not_fit_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"one\n")
+    descriptor, write_all, room = os.open(tmp_path / "a.jsonl", os.O_RDWR | os.O_APPEND), os.write, iter([2])
+
+    def fails(to: int, data: bytes) -> int:
+        if size := next(room, None):
+            return write_all(to, data[:size])
+        raise OSError(28, "No space left on device")
+
+    try:
+        with monkeypatch.context() as full:
+            full.setattr(os, "write", fails)
+            with pytest.raises(OSError, match="No space left"):
+                append(descriptor, b"two\n")
+        assert (tmp_path / "a.jsonl").read_bytes() == b"one\n"
+        append(descriptor, b"three\n", through=False)
+    finally:
+        os.close(descriptor)
+    assert list(lines(tmp_path / "a.jsonl")) == ["one", "three"]

@@ -10,7 +10,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,6 +99,27 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, exclusive: bool = False)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def append(descriptor: int, data: bytes, *, through: bool = True) -> None:
+    """Appends all of it to an open file of this machine, or takes back what was written of it.
+
+    Args:
+        through: whether it is on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    before, written = os.fstat(descriptor).st_size, 0
+    try:
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        if through:
+            os.fsync(descriptor)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+        raise
 
 
 def put(place: str | Path, data: bytes) -> None:

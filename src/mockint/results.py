@@ -112,14 +112,9 @@ class OneFile:
 
     def add(self, line: bytes, *, paid: bool) -> Place:
         """Raises UsageError when it cannot be written; what was written of it is taken back."""
-        written = 0
         try:
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            if paid:
-                os.fsync(self._file)
+            files.append(self._file, line, through=paid)
         except OSError as exc:
-            os.ftruncate(self._file, self._end)
             raise UsageError(f"{self._path} cannot be written: {exc.strerror}.", hint="Make room on the disk.") from exc
         place = Place("", self._end, len(line))
         self._end += len(line)
@@ -184,8 +179,6 @@ class Parts:
         self._folder, self._clock = folder, clock
         self._known = files.listing(folder, ".jsonl")
         self._number = max((int(Path(name).stem) for name in self._known if Path(name).stem.isdigit()), default=0) + 1
-        self._waiting: list[bytes] = []
-        self._size, self._since = 0, clock.seconds()
         files.own(unsent)
         self._unsent_path = unsent / f"{digest(folder)[7:23]}.jsonl"
         self._unsent = OneFile(self._unsent_path)
@@ -194,11 +187,7 @@ class Parts:
 
     def before(self) -> Iterator[tuple[Place, bytes]]:
         for name in self._known:
-            start = 0
-            for line in files.lines(name):
-                data = f"{line}\n".encode()
-                yield Place(name, start, len(data)), data
-                start += len(data)
+            yield from _placed(name)
 
     def add(self, line: bytes, *, paid: bool) -> Place:
         self._unsent.add(line, paid=paid)
@@ -218,14 +207,9 @@ class Parts:
         self._send()
         self._unsent.close(None)
         self._unsent_path.unlink()
-        for name in self._known if stays else ():
-            kept, start = [], 0
-            for line in files.lines(name):
-                data = f"{line}\n".encode()
-                if stays and stays(Place(name, start, len(data))):
-                    kept.append(data)
-                start += len(data)
-            files.put(name, b"".join(kept))
+        if stays:
+            for name in self._known:
+                files.put(name, b"".join(line for where, line in _placed(name) if stays(where)))
 
     @property
     def _name(self) -> str:
@@ -238,6 +222,15 @@ class Parts:
             self._known.append(self._name)
             self._number += 1
         self._waiting, self._size, self._since = [], 0, self._clock.seconds()
+
+
+def _placed(name: str) -> Iterator[tuple[Place, bytes]]:
+    """Yields the lines of a store's file, each with where it lies."""
+    start = 0
+    for line in files.lines(name):
+        data = f"{line}\n".encode()
+        yield Place(name, start, len(data)), data
+        start += len(data)
 
 
 def lines_at(place: str | None, unsent: Path, *, clock: Clock) -> Lines:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from mockint.content import near
 from mockint.errors import SessionError
 from mockint.events import EVENT, Event, SessionFinished, SessionStarted
-from mockint.files import own, write_whole
+from mockint.files import append, own, write_whole
 from mockint.grades import Grade
 
 LOG = "events.jsonl"
@@ -120,14 +120,9 @@ class Log:
     def _append(self, data: bytes) -> None:
         """Writes all of it, or takes back what was written and raises SessionError."""
         assert self._file is not None
-        before, written = os.fstat(self._file).st_size, 0
         try:
-            while written < len(data):
-                written += os.write(self._file, data[written:])
-            os.fsync(self._file)
+            append(self._file, data)
         except OSError as exc:
-            with suppress(OSError):
-                os.ftruncate(self._file, before)
             raise SessionError(
                 f"{self.path} cannot be written: {exc.strerror}.",
                 hint="Make room on the disk; what came before is safe.",
