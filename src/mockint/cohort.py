@@ -87,6 +87,12 @@ class Distribution(Frozen):
     bins: tuple[int, ...]
     """How many scores are from 0 to 0.01, from there to 0.02, and so on, BINS in all; 1 is in the last."""
 
+    @property
+    def tenths(self) -> list[int]:
+        """How many scores are from 0 to 0.1, from there to 0.2, and so on."""
+        step = BINS // 10
+        return [sum(self.bins[at : at + step]) for at in range(0, BINS, step)]
+
 
 @dataclass(frozen=True, order=True)
 class Maker:
@@ -734,8 +740,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 def _bars(scores: Distribution) -> str:
     """Returns a line for each tenth of the scale."""
-    tenths = _tenths(scores)
-    return _counts({f"{at / 10:.1f} to {(at + 1) / 10:.1f}": count for at, count in enumerate(tenths)})
+    return _counts({f"{at / 10:.1f} to {(at + 1) / 10:.1f}": count for at, count in enumerate(scores.tenths)})
 
 
 def _bar(count: int, most: int, width: int = 30) -> str:
@@ -749,17 +754,12 @@ def _table(heading: str, rows: Iterable[Distribution], clean: Callable[[str], st
     for row in rows:
         name = clean(row.name)
         name = name if len(name) <= 29 else name[:28] + "…"
-        tenths = _tenths(row)
+        tenths = row.tenths
         shape = "".join("▁▂▃▄▅▆▇█"[math.ceil(count * 8 / max(tenths)) - 1] if count else "·" for count in tenths)
         sd = "   –" if row.sd is None else f"{row.sd:.2f}"
         numbers = f"{row.mean:.2f}  {sd}  {row.q1:.2f}  {row.median:.2f}  {row.q3:.2f}"
         out.append(f"{name:<29} {row.n:>6}  {numbers}  {shape}")
     return "\n".join(out)
-
-
-def _tenths(scores: Distribution) -> list[int]:
-    step = BINS // 10
-    return [sum(scores.bins[at : at + step]) for at in range(0, BINS, step)]
 
 
 # What is kept

@@ -34,6 +34,7 @@ from mockint.report import (
     Sat,
     Section,
     Trust,
+    bands,
     bare,
     beside,
     calls_told,
@@ -47,7 +48,7 @@ from mockint.report import (
     shortened,
     stamp_differences,
 )
-from mockint.rubric import SENIORITY, Criterion, Scale, TargetLevel, reaches
+from mockint.rubric import SENIORITY, Criterion, TargetLevel, reaches
 from mockint.study.index import Row
 from mockint.study.trends import Line as Course
 from mockint.study.trends import Mean, Point, Trends, change
@@ -263,7 +264,7 @@ def report_page(transcript: Transcript, grade: Grade, trust: Trust | None = None
         tracks=list(dict.fromkeys(part.question.track for part in transcript.parts)),
         trust=trust,
         about=about,
-        band=_band(transcript.started.scale, grade.signal),
+        band=next((span for signal, *span in bands(transcript.started.scale) if signal == grade.signal), None),
         rated=any(own for *_, own in rows),
         competencies=(by := competencies(found)),
         by_competency=bars([(one.name, one.score) for one in by], about="Score by competency, from 0 to 1"),
@@ -448,7 +449,7 @@ def history_page(rows: Sequence[Row], trends: Trends) -> str:
 
 def cohort_page(report: CohortReport, bank: Bank) -> str:
     """Returns what many grades say together, for whoever reads applications."""
-    tenths = [sum(report.scores.bins[at : at + 10]) for at in range(0, 100, 10)] if report.scores else []
+    tenths = report.scores.tenths if report.scores else []
     return _rendered(
         "cohort.html",
         report=report,
@@ -573,15 +574,6 @@ def print_page(page: str, out: Path) -> None:
 
 def _quotes(evidence: Iterable[Evidence]) -> tuple[tuple[int, str], ...]:
     return tuple((one.turn, one.quote) for one in evidence)
-
-
-def _band(scale: Scale, signal: str) -> tuple[float, float] | None:
-    """Returns from where to where the signal's band goes; None when the signal comes of no score."""
-    edges = [*(band.from_score for band in scale.bands), 1.0]
-    return next(
-        ((low, high) for band, (low, high) in zip(scale.bands, pairwise(edges), strict=True) if band.signal == signal),
-        None,
-    )
 
 
 def _by(before: float | None, after: float | None) -> float | None:

@@ -170,7 +170,7 @@ def markdown(transcript: Transcript, grade: Grade, trust: Trust | None = None) -
         earned=raised,
         unscored=[line for section in found for line in section.lines if line.verdict.state == "unscored"],
         counts={kind: sum(line.prompted == kind for line in raised) for kind in HELP},
-        bands=_bands(transcript.started.scale),
+        bands=bands(transcript.started.scale),
         failed=[
             s
             for s in found
@@ -612,7 +612,8 @@ def _brief(reason: str) -> str:
     return f"{reason[:LONGEST_REASON].rpartition(' ')[0] or reason[:LONGEST_REASON]} …"
 
 
-def _bands(scale: Scale) -> list[tuple[str, float, float]]:
+def bands(scale: Scale) -> list[tuple[str, float, float]]:
+    """Returns the signals that come of a score, each with from where to where its band goes."""
     ends = [*(band.from_score for band in scale.bands[1:]), 1.0]
     return [(band.signal, band.from_score, end) for band, end in zip(scale.bands, ends, strict=True)]
 
