@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import dropwhile, groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +74,7 @@ class Reading:
     turns: tuple[Utterance, ...]
     problems: tuple[Problem, ...]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
 
@@ -150,6 +151,11 @@ class Interview:
     names_hidden: int = 0
     """How many names of people who do not speak were hidden."""
 
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the export."""
+        return hashlib.sha256(self.data).hexdigest()
+
     def said(self, turn: int) -> dict[str, str]:
         told = self.turns[turn - 1]
         return {"role": "candidate" if told.speaker == self.roles.candidate else "interviewer", "text": told.text}
@@ -182,7 +188,7 @@ class Interview:
         return {
             "format": FORMAT,
             "source": self.source,
-            "sha256": hashlib.sha256(self.data).hexdigest(),
+            "sha256": self.sha256,
             "original": None if self.pseudonymised else f"original{self.suffix}",
             "pseudonymised": self.pseudonymised,
             "names_hidden": self.names_hidden,
@@ -1159,7 +1165,7 @@ def pseudonymised(told: Interview, names: Pseudonyms) -> Interview:
     roles = told.roles
     return replace(
         told,
-        stem=_bare_stem(hashlib.sha256(told.data).hexdigest()),
+        stem=_bare_stem(told.sha256),
         source=None,
         turns=tuple(
             replace(turn, speaker=names.names[turn.speaker], text=names.hide(turn.text)) for turn in told.turns
@@ -1244,5 +1250,5 @@ def keep(told: Interview, folder: Path) -> Path:
 
 def _compare(told: Interview, folder: Path) -> None:
     """Raises UsageError when the folder holds another interview."""
-    if _record(folder).get("sha256") != hashlib.sha256(told.data).hexdigest():
+    if _record(folder).get("sha256") != told.sha256:
         raise UsageError(f"{folder} holds the answers of something else.", hint="Give another --out.")
