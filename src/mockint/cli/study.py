@@ -50,7 +50,7 @@ def history(
     home: HomeDir = None,
 ) -> None:
     """List the sessions, newest last, with the newest grade of each that has a score, and say how the scores go over time."""
-    from mockint.study.index import listing
+    from mockint.study.index import listing, sittings
 
     if plot and as_json:
         raise UsageError("A drawing is no JSON.", hint="Leave out --plot, or --json.")
@@ -72,10 +72,14 @@ def history(
         typer.echo("There are no sessions yet. Begin with: mockint start --track rag", err=True)
     for problem in found.damaged:
         complain(problem)
-    if plot and found.view:
-        _plot(settings)
-    if html:
-        _write_page(settings, html, last)
+    if html or (plot and found.view):
+        from mockint.store import Home  # 90 ms, with pydantic
+
+        made = _trends(settings, sittings(Home(settings.home)))
+        if plot and made.tracks:
+            typer.echo("\n" + _drawn(_plotext(), made))
+        if html:
+            _write_page(html, listing(settings.home, last=last).rows, made)
 
 
 def _list(rows: Sequence[Row], more: int) -> None:
@@ -227,26 +231,15 @@ def _over(graders: Sequence[str]) -> str:
     return f" (over {len(graders)} graders)" if len(graders) > 1 else ""
 
 
-def _write_page(settings: Config, out: Path, last: int | None) -> None:
+def _write_page(out: Path, rows: Sequence[Row], made: Trends) -> None:
     from mockint.pages import history_page
-    from mockint.store import Home, write
-    from mockint.study.index import listing, sittings
+    from mockint.store import write
 
-    made = _trends(settings, sittings(Home(settings.home)))
-    write(out, history_page(listing(settings.home, last=last).rows, made))
+    write(out, history_page(rows, made))
     typer.echo(f"Written: {out}", err=True)
 
 
 # The drawing
-
-
-def _plot(settings: Config) -> None:
-    from mockint.store import Home
-    from mockint.study.index import sittings
-
-    found = _trends(settings, sittings(Home(settings.home)))
-    if found.tracks:
-        typer.echo("\n" + _drawn(_plotext(), found))
 
 
 def _plotext() -> Any:
