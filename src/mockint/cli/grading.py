@@ -26,6 +26,7 @@ from mockint.cli.shared import (
     bank_of,
     graded,
     grader_of,
+    note,
     only,
     run,
     settled,
@@ -395,7 +396,7 @@ async def _tier(
             from mockint.cluster import calls_on_cluster
 
             adapter = await kept.enter_async_context(calls_on_cluster(how.cluster, settings))
-        connections = Connections(settings, clock, adapter=adapter, waiting=_note)
+        connections = Connections(settings, clock, adapter=adapter, waiting=note)
         connections.spending = spending
         _say_of_price(connections, reference, spending)
         kept.push_async_callback(connections.close)
@@ -415,12 +416,6 @@ def _say_of_price(connections: Connections, reference: str, spending: Spending) 
         typer.echo(f"The price of {reference} is not known: the limit on what may be spent cannot be kept.", err=True)
 
 
-def _note(told: str) -> None:
-    from mockint.report import clean
-
-    typer.echo(clean(told), err=True)
-
-
 def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
     """Returns what makes an adapter that sends batches."""
     from mockint.llm import reached
@@ -433,7 +428,7 @@ def _by_batch(settings: Config, clock: Clock) -> Callable[[str], Adapter]:
                 hint="Use a model of OpenAI's, or a server with an endpoint like OpenAI's; else leave out --batch-api.",
             )
         ledger = Ledger(settings.home / "batches.jsonl", clock=clock)
-        return BatchAdapter(reference, ledger=ledger, clock=clock, told=_note, **reached(reference, settings))
+        return BatchAdapter(reference, ledger=ledger, clock=clock, told=note, **reached(reference, settings))
 
     return made
 
@@ -458,7 +453,7 @@ async def _grade_sessions(
 
     reference = settings.settings.models.grader
     shared = Spending(how.usd) if how.usd is not None else None
-    connections = Connections(settings, clock, waiting=_note if len(sessions) > 1 else None)
+    connections = Connections(settings, clock, waiting=note if len(sessions) > 1 else None)
     _say_of_price(connections, reference, shared or connections.spending)
     answers, waiting = asyncio.Semaphore(how.at_once), asyncio.Semaphore(1 if reference == OFFLINE else how.at_once)
     written: list[Path] = []
@@ -572,7 +567,6 @@ def calibrate(
     """Show how far a grader agrees with the sample answers' levels, or with your own gold answers."""
     from mockint.calibration import FITTED, agreement, keep, read_gold, samples, shipped_figures, told
     from mockint.clock import SystemClock
-    from mockint.report import clean
 
     settings, clock = settled(config, home, content, {"models": only(grader=grader)}), SystemClock()
     track = tracks_of(track)
@@ -582,7 +576,7 @@ def calibrate(
         read_gold(gold) if gold else samples(bank, chosen), bank, settings, votes=votes, at_once=concurrency
     )
     for line in trial.failed:
-        typer.echo(clean(line), err=True)
+        note(line)
     if not any(score.given is not None for score in trial.scores):
         raise GradingError("Nothing could be graded.", hint=trial.failed[0] if trial.failed else "See: mockint doctor")
     found = agreement(trial)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from mockint.cli.shared import AsJson, ConfigFile, ContentDirs, HomeDir, bank_of, complain, me, settled, tracks_of
+from mockint.cli.shared import AsJson, ConfigFile, ContentDirs, HomeDir, bank_of, complain, me, note, settled, tracks_of
 from mockint.errors import ContentError, MockintError, UsageError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def import_interviews(
             try:
                 reading = read(path)
                 if same := first.get(reading.sha256):
-                    _note(f"{path} is the same as {same}, and is imported once.")
+                    note(f"{path} is the same as {same}, and is imported once.")
                     continue
                 first[reading.sha256] = path
                 roles = _roles(reading, matcher, candidate or [])
@@ -119,7 +119,7 @@ def import_interviews(
             names[told.stem] = {instead: given for given, instead in pseudonyms.names.items()}
             _tell(path, answers, told)
             if kept := [f"{turn}={what}" for turn, what in old.items() if turn not in hand]:
-                _note(f"  kept from what you settled before: {', '.join(kept)}")
+                note(f"  kept from what you settled before: {', '.join(kept)}")
             if pseudonymise:
                 texts = [turn.text for turn in told.turns]
                 nowhere -= set(pseudonyms.others)
@@ -128,7 +128,7 @@ def import_interviews(
         if names_out and made:
             write(names_out, json.dumps(names, ensure_ascii=False, indent=1) + "\n")
     if nowhere and made:
-        _note(f"Nothing was hidden of {', '.join(sorted(nowhere))}: it stands in no transcript.")
+        note(f"Nothing was hidden of {', '.join(sorted(nowhere))}: it stands in no transcript.")
     _report(made, failed, found.left_out, as_json=as_json)
 
 
@@ -217,7 +217,7 @@ def _unpack(paths: list[Path], settings: Config, *, as_json: bool) -> None:
                     f"{path} is no exported session.",
                     hint="Export one with: mockint export SESSION. Or unzip it first.",
                 )
-            names.append(unpack(path, Home(settings.home), _note))
+            names.append(unpack(path, Home(settings.home), note))
         except MockintError as exc:
             failed.append(exc)
     if as_json:
@@ -260,7 +260,7 @@ def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
     if len(found) == 1:
         return named(names, found.pop(), "it was said", 1.0)
     if wanted and not any(meant(names, given) for given in wanted):
-        _note(
+        note(
             f"{reading.path}: {' or '.join(wanted)} does not speak in it; the candidate is found without that. {there}"
         )
     elif wanted:
@@ -276,12 +276,12 @@ def _roles(reading: Reading, matcher: Matcher, wanted: list[str]) -> Roles:
             f"{reading.path}: it is not sure who the candidate is.{listed(reading.problems)}",
             hint=f"{there} Say it: --candidate NAME",
         )
-    _note(f"Who is the candidate in {reading.path}? {there}")
+    note(f"Who is the candidate in {reading.path}? {there}")
     while True:
         given = typer.prompt("Candidate", default=_shown(guessed.candidate), err=True)
         if chosen := pick(names, given):
             return named(names, chosen, "it was said", 1.0)
-        _note(there)
+        note(there)
 
 
 def _report(
@@ -293,7 +293,7 @@ def _report(
 ) -> None:
     """Prints what was made; ends with another code than 0 when something was not."""
     if left_out:
-        _note(f"Left out, since their names are no transcripts': {', '.join(path.name for path in left_out[:8])}"
+        note(f"Left out, since their names are no transcripts': {', '.join(path.name for path in left_out[:8])}"
               f"{' …' if len(left_out) > 8 else ''} ({len(left_out)}).")  # fmt: skip
     if as_json:
         document: dict[str, Any] = {
@@ -306,7 +306,7 @@ def _report(
         for one in made:
             typer.echo(str(one.answers))
     if made and failed:
-        _note(f"{len(made)} imported, {len(failed)} not: {', '.join(path.name for path, _ in failed)}.")
+        note(f"{len(made)} imported, {len(failed)} not: {', '.join(path.name for path, _ in failed)}.")
     if failed or not made:
         raise typer.Exit(UsageError.exit_code if not made and _only_usage(failed) else ContentError.exit_code)
 
@@ -320,42 +320,42 @@ def _tell(path: Path, answers: Path, told: Interview) -> None:
 
     name = path.name
     for line in listed(told.problems).splitlines()[1:]:
-        _note(line)
+        note(line)
     roles = told.roles
     sure = "" if roles.confidence == 1 else f" (guessed, confidence {roles.confidence:.2f}: {roles.why})"
     others = ", ".join(roles.interviewers)
     many = "" if len(roles.interviewers) == 1 else ", all of them taken as interviewers"
-    _note(f"{name}: the candidate is {roles.candidate}{sure}; the other side is {others}{many}.")
+    note(f"{name}: the candidate is {roles.candidate}{sure}; the other side is {others}{many}.")
     for one in told.aligned:
         how = "as you said" if one.by == "hand" else f"likeness {one.score:.2f}"
-        _note(f"  turn {one.turn}: {one.question} ({how})")
+        note(f"  turn {one.turn}: {one.question} ({how})")
     if told.closing:
         text = _shown(told.turns[told.closing - 1].text)[:60]
-        _note(f"  turn {told.closing} closes the interview (“{text}”): it and what follows are left out.")
-        _note(f"  if it does not: --align {told.closing}=probe")
+        note(f"  turn {told.closing} closes the interview (“{text}”): it and what follows are left out.")
+        note(f"  if it does not: --align {told.closing}=probe")
     if told.left_out:
         turns = f"{len(told.left_out)} turns belong" if len(told.left_out) > 1 else "1 turn belongs"
-        _note(f"  {turns} to no question, and left out; import.json has what is said there.")
+        note(f"  {turns} to no question, and left out; import.json has what is said there.")
     if told.not_answered:
-        _note(f"  not answered: {', '.join(told.not_answered)}")
+        note(f"  not answered: {', '.join(told.not_answered)}")
     for question in told.not_answered:
         if lines := told.damage(question):
-            _note(
+            note(
                 f"  {question}: damage stands within its turns (line {', '.join(map(str, lines))}); an answer may be lost there."
             )
     if told.not_asked:
         few = ", ".join(told.not_asked[:6])
-        _note(f"  not asked: {few}{', …' if len(told.not_asked) > 6 else ''} ({len(told.not_asked)})")
+        note(f"  not asked: {few}{', …' if len(told.not_asked) > 6 else ''} ({len(told.not_asked)})")
     if told.unsure:
-        _note(f"  not sure of these turns, which were not taken as questions and may be ({len(told.unsure)}):")
+        note(f"  not sure of these turns, which were not taken as questions and may be ({len(told.unsure)}):")
         for line in _unsure(told).splitlines()[1:]:
-            _note(line)
+            note(line)
         first = told.unsure[0]
         likely = "QUESTION" if first.why == "question" else first.likely[0][0]
-        _note(f"  settle one: --align {first.turn}={likely}, or {first.turn}=probe")
+        note(f"  settle one: --align {first.turn}={likely}, or {first.turn}=probe")
     if told.pseudonymised:
-        _note("  without the original and without names; only its hash is kept.")
-    _note(f"  grade it: {me()} grade {answers}")
+        note("  without the original and without names; only its hash is kept.")
+    note(f"  grade it: {me()} grade {answers}")
 
 
 def _unsure(told: Interview) -> str:
@@ -368,7 +368,7 @@ def _unsure(told: Interview) -> str:
 
 def _say_what_stands(path: Path, suspects: list[str]) -> None:
     if suspects:
-        _note(
+        note(
             f"{path.name}: these may be names that still stand in it: {', '.join(suspects)}. Hide one: --name {suspects[0]}"
         )
 
@@ -377,8 +377,3 @@ def _shown(text: str) -> str:
     from mockint.report import clean
 
     return clean(text)
-
-
-def _note(text: str) -> None:
-    indent = len(text) - len(text.lstrip())
-    typer.echo(" " * indent + _shown(text), err=True)

@@ -258,6 +258,14 @@ def why_not(lines: list[dict[str, Any]]) -> str:
     return "No question was answered."
 
 
+def note(text: str) -> None:
+    """Says it on a line of stderr, without control characters; its indent stays."""
+    from mockint.report import clean
+
+    indent = len(text) - len(text.lstrip())
+    typer.echo(" " * indent + clean(text), err=True)
+
+
 def complain(exc: MockintError) -> None:
     from mockint.report import clean
 
