@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from mockint.bank import Question
 from mockint.events import AnswerGiven, Event, HintGiven, Planned, ProbeAsked, QuestionAsked, Roles, SessionStarted
+from mockint.llm import Exchange, Usage
 from mockint.rubric import Rubric, Scale
 from mockint.transcript import TurnKind
 
@@ -144,6 +145,22 @@ class Shown:
 
     async def attend(self, work: Coroutine[Any, Any, T]) -> T:
         return await work
+
+
+def exchange(**changes: Any) -> Exchange:
+    """A grader's call that has failed."""
+    made: dict[str, Any] = {
+        "role": "grader",
+        "purpose": "judge",
+        "model": "lab/x",
+        "prompt": "p",
+        "messages": (),
+        "reply": None,
+        "usage": Usage(),
+        "tries": 1,
+        "seconds": 1,
+    }
+    return Exchange(**made | changes)
 
 
 def shuffled(text: str, seed: int) -> str:

@@ -26,7 +26,6 @@ from mockint.content import roots
 from mockint.errors import SessionError, UsageError
 from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Raised, Scored, Unscored
 from mockint.grading.grader import grade_parts, offline
-from mockint.llm import Exchange, Usage
 from mockint.pages import (
     Told,
     cohort_page,
@@ -45,7 +44,7 @@ from mockint.study.index import Row
 from mockint.study.trends import trends
 from mockint.transcript import Transcript, fold
 from tests.browser import Opened, Windows, chromium
-from tests.builders import AT, SCALE, criterion, planned, question, rubric, session, started
+from tests.builders import AT, SCALE, criterion, exchange, planned, question, rubric, session, started
 from tests.conftest import Run, StandingClock
 
 T = TypeVar("T")
@@ -389,17 +388,7 @@ def test_page_of_a_judge_that_failed_blames_it_and_counts_its_calls() -> None:
         Unscored(criterion=v.criterion, why="lab/x: 500. Try later.") for v in opinion(now).answers[0].verdicts
     )
     answer = AnswerGrade(question="kettle", state="ungraded", verdicts=lost)
-    call = Exchange(
-        role="grader",
-        purpose="judge",
-        model="lab/x",
-        prompt="p",
-        messages=(),
-        reply=None,
-        usage=Usage(),
-        tries=4,
-        seconds=1,
-    )
+    call = exchange(tries=4)
     changes = {"answers": (answer,), "score": None, "coverage": 0.0, "calls": (call,) * 3}
     page = report_page(now, opinion(now).model_copy(update=changes))
     assert "3 model calls were made and failed" in page

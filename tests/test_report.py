@@ -24,7 +24,7 @@ from mockint.report import (
     sections,
 )
 from mockint.transcript import Transcript, fold
-from tests.builders import AT, SCALE, criterion, planned, question, rubric, session, started
+from tests.builders import AT, SCALE, criterion, exchange, planned, question, rubric, session, started
 from tests.conftest import StandingClock
 
 HOSTILE = "I say <script>alert(1)</script> \x1b[31mred\u202e and\n# a heading\nBecause of boiling it keeps steady."
@@ -167,21 +167,11 @@ def test_clean_text_is_one_harmless_line() -> None:
 def test_models_that_stood_in_and_what_the_asking_cost_are_told() -> None:
     now, made = graded(*ANSWERED)
     paid = Usage(prompt_tokens=100, completion_tokens=7, usd=0.002, calls=1)
-    exchange = Exchange(
-        role="interviewer",
-        purpose="probe",
-        model="lab/spare",
-        prompt="p",
-        messages=(),
-        reply="And?",
-        usage=paid,
-        tries=1,
-        seconds=1,
-    )
-    told = markdown(replace(now, calls=(exchange, exchange)), made)
+    call = exchange(role="interviewer", purpose="probe", model="lab/spare", reply="And?", usage=paid)
+    told = markdown(replace(now, calls=(call, call)), made)
     assert "with turns by `lab/spare` when it was unavailable: 2 model calls, 200 tokens in, 14 out, 0.0040 USD" in told
     unknown = paid.model_copy(update={"usd": None})
-    told = markdown(replace(now, calls=(exchange.model_copy(update={"usage": unknown}),)), made)
+    told = markdown(replace(now, calls=(call.model_copy(update={"usage": unknown}),)), made)
     assert "7 out, price unknown" in told
 
 
@@ -208,17 +198,7 @@ def quoted(name: str, level: str, points: float, prompted: Any = "unprompted") -
 
 def called(reply: str | None, *, tries: int = 1, calls: int = 0) -> Exchange:
     usage = Usage(prompt_tokens=100, completion_tokens=7, calls=calls)
-    return Exchange(
-        role="grader",
-        purpose="judge",
-        model="lab/x",
-        prompt="p",
-        messages=(),
-        reply=reply,
-        usage=usage,
-        tries=tries,
-        seconds=1,
-    )
+    return exchange(reply=reply, usage=usage, tries=tries)
 
 
 def section_of(told: str, heading: str) -> str:

@@ -36,7 +36,7 @@ from mockint.events import (
 )
 from mockint.grades import AnswerGrade, Attempt, Evidence, Grade, Scored, Stamp, Unscored
 from mockint.grading.grader import differences
-from mockint.llm import Exchange, Message, Usage
+from mockint.llm import Message
 from mockint.report import markdown
 from mockint.sharing import (
     MANIFEST,
@@ -50,7 +50,7 @@ from mockint.sharing import (
 )
 from mockint.store import Home, read_log
 from mockint.transcript import fold, log_digest
-from tests.builders import AT, judged_well, session
+from tests.builders import AT, exchange, judged_well, session
 from tests.conftest import ChatServer, Run
 
 ID = "20261124-1812-rag-test"
@@ -491,21 +491,21 @@ def with_names(value: Any, forms: Iterator[str]) -> Any:
 
 def test_name_is_taken_out_of_every_field_in_whatever_form(tmp_path: Path) -> None:
     asked = (Message(role="user", content="Is it met?"), Message(role="assistant", content='{"quote": "of boiling"}'))
-    exchange = Exchange(
-        role="interviewer", purpose="p", model="a model", prompt="p", messages=asked, reply='{"quote": "of boiling"}',
-        usage=Usage(), tries=1, seconds=1, error="No such model.", hint="Name another."
+    call = exchange(
+        role="interviewer", purpose="p", model="a model", messages=asked, reply='{"quote": "of boiling"}',
+        error="No such model.", hint="Name another."
     )  # fmt: skip
     common: dict[str, Any] = {"at": AT, "t": 40, "question": "kettle"}
     events = [
         *said(),
         HintGiven(seq=6, turn=5, text="Think of steam.", **common),
-        ModelCalled(seq=7, exchange=exchange, **common),
+        ModelCalled(seq=7, exchange=call, **common),
         DraftSaved(seq=8, text="I would say", **common),
         ClarificationGiven(seq=9, turn=7, text="A lot.", asked="How many?", withheld=("No more.",), **common),
     ]
     forms = cycle(FORMS)
     events = [EVENT.validate_python(with_names(event.model_dump(mode="json"), forms)) for event in events]
-    one = grade(events).model_copy(update={"calls": (exchange,)})
+    one = grade(events).model_copy(update={"calls": (call,)})
     one = Grade.model_validate(with_names(one.model_dump(mode="json"), forms))
     made = export(kept(tmp_path / "a", events, one), ID, redactor=Redactor(("Jörg Müller",)), report=markdown)
     for name, text in contents(made.data).items():
@@ -554,18 +554,7 @@ def test_part_of_a_phrase_that_stays_is_told(tmp_path: Path) -> None:
 
 
 def test_what_a_server_said_is_looked_through(tmp_path: Path) -> None:
-    failed = Exchange(
-        role="grader",
-        purpose="judge",
-        model="lab/x",
-        prompt="p",
-        messages=(),
-        reply=None,
-        usage=Usage(),
-        tries=1,
-        seconds=1,
-        error=f"The key {KEY} of jm@acme.example is not known.",
-    )
+    failed = exchange(error=f"The key {KEY} of jm@acme.example is not known.")
     events = session(("question", "How?"), ("answer", "Because of boiling."))
     one = grade(events, quote="Because of boiling.").model_copy(update={"calls": (failed,)})
     files = contents(export(kept(tmp_path / "a", events, one), ID, redactor=Redactor(), report=report).data)
